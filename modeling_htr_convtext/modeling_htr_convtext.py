@@ -1,0 +1,298 @@
+"""HTR-ConvText (arXiv 2512.05021): a CNN with MobileViT blocks, a Conformer-like U-Net encoder and a CTC head."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from transformers import initialization as init
+from transformers.masking_utils import create_bidirectional_mask
+from transformers.modeling_outputs import BaseModelOutput, CausalLMOutput
+from transformers.modeling_utils import PreTrainedModel
+from transformers.processing_utils import Unpack
+from transformers.utils import TransformersKwargs, auto_docstring, can_return_tuple
+from transformers.utils.generic import merge_with_config_defaults
+from transformers.utils.output_capturing import capture_outputs
+
+from .backbone_htr_convtext import HTRConvTextBackbone, halve, length_mask
+from .configuration_htr_convtext import HTRConvTextConfig
+from .encoder_htr_convtext import (
+    HTRConvTextAttention,
+    HTRConvTextDownsample,
+    HTRConvTextLayer,
+    HTRConvTextRelativePositionBias,
+    HTRConvTextResidual,
+    HTRConvTextUpsample,
+)
+from .masking_htr_convtext import draw_frame_mask
+from .textual_context_htr_convtext import HTRConvTextTextualContextModule
+
+
+if TYPE_CHECKING:
+    # Never imported at run time: `save_pretrained` ships the files named by relative imports, and `config.json` refers
+    # to this pipeline.
+    from .pipeline_htr_convtext import HTRConvTextPipeline  # noqa: F401
+
+
+@dataclass
+class HTRConvTextModelOutput(BaseModelOutput):
+    r"""
+    attention_mask (`torch.Tensor` of shape `(batch_size, sequence_length)`, *optional*):
+        1 for the frames of the line, 0 for padding; only with `pixel_mask`.
+    masked_frames (`torch.Tensor` of shape `(batch_size, sequence_length)`, *optional*):
+        1 for the frames that masked training hid.
+    """
+
+    attention_mask: torch.Tensor | None = None
+    masked_frames: torch.Tensor | None = None
+
+
+@dataclass
+class HTRConvTextForCTCOutput(CausalLMOutput):
+    r"""
+    attention_mask (`torch.Tensor` of shape `(batch_size, sequence_length)`, *optional*):
+        1 for the frames of the line, 0 for padding; only with `pixel_mask`.
+    ctc_loss (`torch.Tensor` of shape `()`, *optional*): CTC part of the loss, not weighted.
+    tcm_loss (`torch.Tensor` of shape `()`, *optional*): Textual context part of the loss, not weighted.
+    """
+
+    attention_mask: torch.Tensor | None = None
+    ctc_loss: torch.Tensor | None = None
+    tcm_loss: torch.Tensor | None = None
+
+
+@auto_docstring
+class HTRConvTextPreTrainedModel(PreTrainedModel):
+    config: HTRConvTextConfig
+    base_model_prefix = "model"
+    main_input_name = "pixel_values"
+    input_modalities = ("image",)
+    supports_gradient_checkpointing = True
+    # The loss is a mean over lines already; without this Trainer would scale it by the accumulation steps.
+    accepts_loss_kwargs = False
+    _no_split_modules = ["HTRConvTextLayer", "HTRConvTextStage"]
+    _supports_sdpa = True
+    _supports_flex_attn = True
+    _supports_flash_attn = False  # no position bias there
+    _supports_attention_backend = True
+    _can_compile_fullgraph = True
+    _can_record_outputs = {"hidden_states": HTRConvTextLayer, "attentions": HTRConvTextAttention}
+    _keys_to_ignore_on_load_missing = [r"num_batches_tracked"]
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module):
+        super()._init_weights(module)
+        if isinstance(module, nn.Linear):
+            init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                init.zeros_(module.bias)
+        elif isinstance(module, HTRConvTextResidual):
+            init.constant_(module.scale, self.config.layer_scale_init_value)
+        elif isinstance(module, HTRConvTextRelativePositionBias):
+            init.zeros_(module.bias.weight)
+        elif isinstance(module, HTRConvTextDownsample):
+            init.constant_(module.depthwise_conv.weight, 1 / 3)
+        elif isinstance(module, HTRConvTextTextualContextModule):
+            init.normal_(module.direction_embed, std=self.config.initializer_range)
+        elif isinstance(module, HTRConvTextModel) and module.mask_token is not None:
+            init.normal_(module.mask_token, std=self.config.initializer_range)
+
+
+@auto_docstring(custom_intro="HTR-ConvText without a head: line images to frames.")
+class HTRConvTextModel(HTRConvTextPreTrainedModel):
+    _keys_to_ignore_on_load_unexpected = [r"^ctc_head\.", r"^tcm_head\."]
+
+    def __init__(self, config: HTRConvTextConfig):
+        super().__init__(config)
+        self.backbone = HTRConvTextBackbone(config)
+        self.mask_token = nn.Parameter(torch.empty(1, 1, config.hidden_size)) if config.masking else None
+        self.layers = nn.ModuleList([HTRConvTextLayer(config, i) for i in range(config.num_hidden_layers)])
+        has_unet = config.downsample_after is not None
+        self.downsample = HTRConvTextDownsample(config) if has_unet else None
+        self.upsample = HTRConvTextUpsample(config) if has_unet else None
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.gradient_checkpointing = False
+        self.post_init()
+
+    @merge_with_config_defaults
+    @capture_outputs
+    @auto_docstring
+    def forward(
+        self,
+        pixel_values: torch.Tensor,
+        pixel_mask: torch.Tensor | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> tuple[torch.Tensor] | HTRConvTextModelOutput:
+        r"""
+        pixel_values (`torch.Tensor` of shape `(batch_size, num_channels, height, width)`):
+            Lines of at most 64 rows and any width, white = 1, padded on the right.
+        pixel_mask (`torch.Tensor` of shape `(batch_size, width)`, *optional*):
+            1 for the columns of the line, 0 for the padding on its right. Without it everything is line, as in the
+            published network.
+        """
+        lengths = frame_mask = masked_frames = None
+        if pixel_mask is not None:
+            lengths = pixel_mask.sum(-1).long().clamp(min=1)
+        hidden_states = self.backbone(pixel_values.to(self.dtype), lengths).flatten(2).transpose(1, 2)
+        if pixel_mask is not None:
+            lengths = self.backbone.output_lengths(lengths)
+            frame_mask = length_mask(lengths, hidden_states.shape[1])
+        if self.mask_token is not None and self.training:
+            masked_frames = draw_frame_mask(self.config, hidden_states.shape[:2], frame_mask, hidden_states.device)
+            hidden_states = torch.where(masked_frames[..., None], self.mask_token.to(hidden_states), hidden_states)
+
+        full_lengths, full_frame_mask, skip = lengths, frame_mask, None
+        attention_mask = self._attention_mask(hidden_states, frame_mask)
+        for index, layer in enumerate(self.layers):
+            if index == self.config.downsample_after:
+                skip = hidden_states
+                hidden_states = self.downsample(hidden_states, lengths)
+                if lengths is not None:
+                    lengths = halve(lengths)
+                    frame_mask = length_mask(lengths, hidden_states.shape[1])
+                    attention_mask = self._attention_mask(hidden_states, frame_mask)
+            if index == self.config.upsample_after:
+                hidden_states = self.upsample(hidden_states, skip)
+                lengths, frame_mask = full_lengths, full_frame_mask
+                attention_mask = self._attention_mask(hidden_states, frame_mask)
+            hidden_states = layer(hidden_states, attention_mask=attention_mask, frame_mask=frame_mask, **kwargs)
+        if self.config.upsample_after == len(self.layers):
+            hidden_states = self.upsample(hidden_states, skip)
+        hidden_states = self.norm(hidden_states)
+
+        return HTRConvTextModelOutput(
+            last_hidden_state=hidden_states,
+            attention_mask=None if full_frame_mask is None else full_frame_mask.int(),
+            masked_frames=None if masked_frames is None else masked_frames.int(),
+        )
+
+    def _attention_mask(self, hidden_states: torch.Tensor, frame_mask: torch.Tensor | None):
+        if frame_mask is None:
+            return None
+        return create_bidirectional_mask(config=self.config, inputs_embeds=hidden_states, attention_mask=frame_mask)
+
+
+def ctc_loss_function(
+    logits: torch.Tensor, labels: torch.Tensor, logit_lengths: torch.Tensor, blank_token_id: int
+) -> torch.Tensor:
+    """
+    CTC loss of each line, `(batch_size,)`: 0 for a line with more characters than its frames can hold.
+
+    `transformers.loss.loss_ctc.ForCTCLoss` does the same from transformers 5.21 on.
+    """
+    mask = (labels >= 0) & (labels != blank_token_id)
+    log_probs = nn.functional.log_softmax(logits, dim=-1, dtype=torch.float32).transpose(0, 1)
+    # cuDNN's CTC cannot zero infinite losses.
+    with torch.backends.cudnn.flags(enabled=False):
+        return nn.functional.ctc_loss(
+            log_probs,
+            labels.masked_select(mask),
+            logit_lengths,
+            mask.sum(-1),
+            blank=blank_token_id,
+            reduction="none",
+            zero_infinity=True,
+        )
+
+
+@auto_docstring(custom_intro="HTR-ConvText with a CTC head and, for training, the Textual Context Module.")
+class HTRConvTextForCTC(HTRConvTextPreTrainedModel):
+    _keys_to_ignore_on_load_unexpected = [r"^tcm_head\.", r"^model\.mask_token$"]
+
+    def __init__(self, config: HTRConvTextConfig):
+        super().__init__(config)
+        self.model = HTRConvTextModel(config)
+        self.ctc_head = nn.Linear(config.hidden_size, config.vocab_size)
+        self.tcm_head = HTRConvTextTextualContextModule(config) if config.use_tcm else None
+        self.post_init()
+
+    @can_return_tuple
+    @auto_docstring
+    def forward(
+        self,
+        pixel_values: torch.Tensor,
+        pixel_mask: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> tuple[torch.Tensor] | HTRConvTextForCTCOutput:
+        r"""
+        pixel_values (`torch.Tensor` of shape `(batch_size, num_channels, height, width)`):
+            Lines of at most 64 rows and any width, white = 1, padded on the right.
+        pixel_mask (`torch.Tensor` of shape `(batch_size, width)`, *optional*):
+            1 for the columns of the line, 0 for the padding on its right. Without it everything is line, as in the
+            published network.
+        labels (`torch.Tensor` of shape `(batch_size, length)`, *optional*):
+            Character ids, padded with the blank or -100.
+        """
+        outputs = self.model(pixel_values, pixel_mask=pixel_mask, **kwargs)
+        hidden_states = outputs.last_hidden_state
+        logits = self.ctc_head(hidden_states)
+
+        loss = ctc_loss = tcm_loss = None
+        if labels is not None:
+            if labels.numel() and labels.max() >= self.config.vocab_size:
+                raise ValueError(
+                    f"Label {labels.max()} is outside the {self.config.vocab_size} classes (`vocab_size`)."
+                )
+            frame_mask = outputs.attention_mask
+            if frame_mask is None:
+                logit_lengths = torch.full(logits.shape[:1], logits.shape[1], device=logits.device)
+            else:
+                logit_lengths, frame_mask = frame_mask.sum(-1), frame_mask.bool()
+            ctc_loss = ctc_loss_function(logits, labels, logit_lengths, self.config.pad_token_id).mean()
+            loss = self.config.ctc_loss_weight * ctc_loss
+            if self.tcm_head is not None:
+                masked_frames = outputs.masked_frames
+                masked_frames = None if masked_frames is None else masked_frames.bool()
+                tcm_loss = self.tcm_head.loss(hidden_states, labels, frame_mask, masked_frames)
+                loss = loss + self.config.tcm_loss_weight * tcm_loss
+
+        return HTRConvTextForCTCOutput(
+            loss=loss,
+            logits=logits,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+            attention_mask=outputs.attention_mask,
+            ctc_loss=ctc_loss,
+            tcm_loss=tcm_loss,
+        )
+
+    def resize_vocabulary(self, vocab_size: int) -> None:
+        """
+        Grows the CTC head and the tables of the Textual Context Module to `vocab_size` classes.
+
+        The classes there are keep their ids and weights: logits of old classes do not change. New classes start with
+        small weights and the lowest bias, so that they are not read before they are learned.
+
+        Raises:
+            ValueError: if `vocab_size` is smaller than it is now.
+        """
+        old_size = self.config.vocab_size
+        if vocab_size < old_size:
+            raise ValueError(f"The vocabulary can only grow: it has {old_size} classes, {vocab_size} were asked for.")
+        self.ctc_head = self._grown_linear(self.ctc_head, vocab_size, moved_row=None)
+        if self.tcm_head is not None:
+            embed = self.tcm_head.embed
+            grown = nn.Embedding(vocab_size + 1, embed.embedding_dim, padding_idx=vocab_size).to(embed.weight)
+            nn.init.normal_(grown.weight, std=self.config.initializer_range)
+            with torch.no_grad():
+                grown.weight[:old_size] = embed.weight[:old_size]
+                grown.weight[vocab_size] = 0
+            self.tcm_head.embed = grown
+            self.tcm_head.classifier = self._grown_linear(self.tcm_head.classifier, vocab_size + 1, moved_row=old_size)
+        self.config.vocab_size = vocab_size
+
+    def _grown_linear(self, linear: nn.Linear, size: int, moved_row: int | None) -> nn.Linear:
+        """A linear layer of `size` rows that keeps the old ones; `moved_row`, the padding class, becomes the last."""
+        kept = linear.out_features if moved_row is None else moved_row
+        grown = nn.Linear(linear.in_features, size).to(linear.weight)
+        with torch.no_grad():
+            grown.weight.normal_(std=self.config.initializer_range)
+            grown.bias.fill_(linear.bias.min())
+            grown.weight[:kept], grown.bias[:kept] = linear.weight[:kept], linear.bias[:kept]
+            if moved_row is not None:
+                grown.weight[-1], grown.bias[-1] = linear.weight[moved_row], linear.bias[moved_row]
+        return grown
+
+
+__all__ = ["HTRConvTextForCTC", "HTRConvTextModel", "HTRConvTextPreTrainedModel"]

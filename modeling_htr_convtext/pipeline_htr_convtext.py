@@ -1,0 +1,63 @@
+"""`pipeline("image-to-text", model=..., trust_remote_code=True)` for HTR-ConvText."""
+
+from typing import Any
+
+from transformers import Pipeline
+
+
+class HTRConvTextPipeline(Pipeline):
+    """
+    Reads line images: file names, URLs, Pillow images, arrays, or lists of them.
+
+    Each line gives a dict of `text` and `score`, the mean probability of its characters. With
+    `return_characters=True` also `characters`: for each its `char`, `score`, and `start` and `end`, the pixel columns
+    of the given image (after its EXIF orientation) where it was recognised.
+
+    Lines of any widths can be batched (`batch_size=8`); a line reads the same alone and in a batch.
+    """
+
+    _load_processor = True
+    _load_image_processor = False
+    _load_feature_extractor = False
+    _load_tokenizer = False
+    _load_video_processor = False
+
+    def _sanitize_parameters(self, return_characters: bool | None = None, **kwargs) -> tuple[dict, dict, dict]:
+        if kwargs:
+            raise TypeError(f"Unknown arguments: {', '.join(kwargs)}. This pipeline takes `return_characters`.")
+        return {}, {}, {} if return_characters is None else {"return_characters": return_characters}
+
+    def preprocess(self, inputs: Any) -> dict[str, Any]:
+        image_processor = self.processor.image_processor
+        return {"image": image_processor.process_image(image_processor.fetch_images(inputs))}
+
+    def _forward(self, model_inputs: dict[str, Any]) -> dict[str, list[dict]]:
+        # Images are padded to a batch here, not by the pipeline's collation, which cannot batch unequal widths.
+        images = model_inputs["image"] if isinstance(model_inputs["image"], list) else [model_inputs["image"]]
+        inputs = self.processor(images=images, return_tensors="pt").to(self.device)
+        outputs = self.model(**inputs)
+        lines = self.processor.post_process_text_recognition(outputs, output_char_offsets=True)
+        for image, line in zip(images, lines, strict=True):
+            line["image_size"] = image.shape[-2:]
+        return {"lines": lines}
+
+    def postprocess(self, model_outputs: dict[str, Any], return_characters: bool = False) -> dict[str, Any]:
+        line = model_outputs["lines"][0] if isinstance(model_outputs["lines"], list) else model_outputs["lines"]
+        result = {"text": line["text"], "score": line["score"]}
+        if return_characters:
+            height, width = line["image_size"]
+            column = width / self.processor.image_processor.resized_width(height, width)
+            frame = column * self.model.config.inputs_to_logits_ratio
+            result["characters"] = [
+                {
+                    "char": character["char"],
+                    "score": character["score"],
+                    "start": character["start_offset"] * frame,
+                    "end": min(character["end_offset"] * frame, float(width)),
+                }
+                for character in line["char_offsets"]
+            ]
+        return result
+
+
+__all__ = ["HTRConvTextPipeline"]
