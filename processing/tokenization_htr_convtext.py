@@ -1,0 +1,269 @@
+"""Character tokenizer for CTC: one id per character, the blank is the padding token with id 0."""
+
+import json
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+from itertools import groupby
+
+from transformers import PreTrainedTokenizer
+
+
+VOCAB_FILES_NAMES = {"vocab_file": "vocab.json"}
+
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+# The alphabets of the published checkpoints, in the order of their classes (blank first, not listed). They miss
+# letters: LAM has no k and Y, READ2016 no X, HANDS-VNOnDB no w and Z.
+PUBLISHED_CHARSETS = {
+    "iam": " !\"#&'()*+,-./0123456789:;?" + _LETTERS,
+    "read2016": (" ()+,-./0123456789:<>ABCDEFGHIJKLMNOPQRSTUVWYZ[]abcdefghijklmnopqrstuvwxyz¾Ößäöüÿāēōūȳ\u0304\u0308—"),
+    "lam": (" !\"#%&'()+,-./0123456789:;=?ABCDEFGHIJKLMNOPQRSTUVWXZabcdefghijlmnopqrstuvwxyz|°·ÈÉàèéìòù–"),
+    "vnondb": (
+        ' !"%&()*,-./0123456789:;?ABCDEFGHIJKLMNOPQRSTUVWXYabcdefghijklmnopqrstuvxyz'
+        "ÀÁÂÔÚÝàáâãèéêìíòóôõùúýĂăĐđĩũƠơƯưạẢảẤấẦầẩẫậắằẳẵặẹẻẽếỀềỂểễỆệỉịọỏỐốỒồổỗộớờỞởỡợụỦủứừửữựỳỷỹ"
+    ),
+}
+
+
+class UnknownCharacterError(ValueError):
+    """A text has characters that the tokenizer does not know."""
+
+
+class HTRConvTextTokenizer(PreTrainedTokenizer):
+    r"""
+    Character tokenizer for CTC. Id 0 is the blank, which also pads; every other id is one character.
+
+    Args:
+        vocab_file (`str`, *optional*):
+            JSON object of token to id. Without it the vocabulary is the blank alone.
+        pad_token (`str`, *optional*, defaults to `"<pad>"`):
+            Name of the blank. The same characters in a text are text.
+        unknown (`str`, *optional*, defaults to `"error"`):
+            What to do with a character outside the vocabulary: `"error"` raises [`UnknownCharacterError`], `"drop"`
+            leaves it out, `"replace"` puts `replacement` in its place. `unknown_counts` counts those dropped or
+            replaced.
+        replacement (`str`, *optional*):
+            The character that `"replace"` puts; must be in the vocabulary.
+        unicode_form (`str`, *optional*):
+            `None` takes texts as they are. `"NFC"` composes them before encoding and after decoding; a composed
+            character that is not in the vocabulary is spelled by its parts if those are, so composed text always comes
+            back as it went in.
+    """
+
+    vocab_files_names = VOCAB_FILES_NAMES
+    model_input_names = ["input_ids", "attention_mask"]
+
+    def __init__(
+        self,
+        vocab_file: str | None = None,
+        pad_token: str = "<pad>",
+        unknown: str = "error",
+        replacement: str | None = None,
+        unicode_form: str | None = None,
+        **kwargs,
+    ):
+        self.encoder: dict[str, int] = {str(pad_token): 0}
+        if vocab_file is not None:
+            with open(vocab_file, encoding="utf-8") as handle:
+                self.encoder = json.load(handle)
+        if self.encoder.get(str(pad_token)) != 0:
+            raise ValueError(f"The blank {str(pad_token)!r} must have id 0 in {vocab_file}.")
+        self.decoder = {index: token for token, index in self.encoder.items()}
+        if unknown not in ("error", "drop", "replace"):
+            raise ValueError(f"`unknown` must be 'error', 'drop' or 'replace'; got {unknown!r}.")
+        if unknown == "replace" and replacement not in self.encoder:
+            raise ValueError(f"`replacement` must be a character of the vocabulary; got {replacement!r}.")
+        if unicode_form not in (None, "NFC"):
+            raise ValueError(f"`unicode_form` must be None or 'NFC'; got {unicode_form!r}.")
+        self.unknown, self.replacement, self.unicode_form = unknown, replacement, unicode_form
+        self.unknown_counts: Counter[str] = Counter()
+        kwargs.setdefault("unk_token", None)
+        kwargs.setdefault("split_special_tokens", True)
+        super().__init__(
+            pad_token=pad_token,
+            unknown=unknown,
+            replacement=replacement,
+            unicode_form=unicode_form,
+            special_tokens_pattern="none",
+            **kwargs,
+        )
+
+    # --- building a vocabulary ---
+
+    @classmethod
+    def from_charset(cls, charset: Iterable[str], **kwargs) -> "HTRConvTextTokenizer":
+        """
+        A tokenizer of the characters of `charset`, in their order.
+
+        Raises:
+            ValueError: if a character occurs twice or the charset is empty.
+        """
+        tokenizer = cls(**{**kwargs, "unknown": "error", "replacement": None})
+        added = tokenizer.add_characters(charset, strict=True)
+        if not added:
+            raise ValueError("The charset is empty.")
+        if kwargs.get("unknown") or kwargs.get("replacement"):
+            tokenizer.set_unknown(kwargs.get("unknown", "error"), kwargs.get("replacement"))
+        return tokenizer
+
+    @classmethod
+    def from_charset_file(cls, path: str | os.PathLike, **kwargs) -> "HTRConvTextTokenizer":
+        """As `from_charset`, from a UTF-8 text file; line breaks are not part of the charset."""
+        with open(path, encoding="utf-8") as handle:
+            return cls.from_charset(handle.read().replace("\r", "").replace("\n", ""), **kwargs)
+
+    @classmethod
+    def from_corpus(cls, texts: Iterable[str], min_count: int = 1, **kwargs) -> "HTRConvTextTokenizer":
+        """A tokenizer of the characters that occur at least `min_count` times in `texts`, sorted by code point."""
+        form = kwargs.get("unicode_form")
+        counts = Counter()
+        for text in texts:
+            counts.update(unicodedata.normalize(form, text) if form else text)
+        charset = sorted(character for character, count in counts.items() if count >= min_count)
+        return cls.from_charset([character for character in charset if character not in "\r\n"], **kwargs)
+
+    @classmethod
+    def from_published(cls, name: str, **kwargs) -> "HTRConvTextTokenizer":
+        """A tokenizer with the alphabet of a published checkpoint: `iam`, `read2016`, `lam` or `vnondb`."""
+        if name not in PUBLISHED_CHARSETS:
+            raise ValueError(f"Unknown alphabet {name!r}: choose one of {', '.join(PUBLISHED_CHARSETS)}.")
+        return cls.from_charset(PUBLISHED_CHARSETS[name], **kwargs)
+
+    def add_characters(self, characters: Iterable[str], strict: bool = False) -> int:
+        """
+        Appends the characters that are new; ids of old ones stay. Returns how many were added.
+
+        Grow the model too: `model.resize_vocabulary(len(tokenizer))`.
+        """
+        added = 0
+        for character in characters:
+            if len(character) != 1:
+                raise ValueError(f"{character!r} is not a single character.")
+            if character in self.encoder:
+                if strict:
+                    raise ValueError(f"{describe(character)} occurs twice in the charset.")
+                continue
+            index = len(self.encoder)
+            self.encoder[character], self.decoder[index] = index, character
+            added += 1
+        self._update_total_vocab_size()
+        return added
+
+    def set_unknown(self, unknown: str, replacement: str | None = None) -> None:
+        """Changes what happens to characters outside the vocabulary; see the class."""
+        if unknown not in ("error", "drop", "replace"):
+            raise ValueError(f"`unknown` must be 'error', 'drop' or 'replace'; got {unknown!r}.")
+        if unknown == "replace" and replacement not in self.encoder:
+            raise ValueError(f"`replacement` must be a character of the vocabulary; got {replacement!r}.")
+        self.unknown, self.replacement = unknown, replacement
+        self.init_kwargs.update(unknown=unknown, replacement=replacement)
+
+    @property
+    def charset(self) -> str:
+        """The characters in the order of their ids, without the blank."""
+        return "".join(self.decoder[index] for index in range(1, len(self.decoder)))
+
+    # --- text to ids ---
+
+    @property
+    def vocab_size(self) -> int:
+        return len(self.encoder)
+
+    def get_vocab(self) -> dict[str, int]:
+        return {**self.encoder, **self.added_tokens_encoder}
+
+    def _tokenize(self, text: str, **kwargs) -> list[str]:
+        characters = []
+        for character in unicodedata.normalize(self.unicode_form, text) if self.unicode_form else text:
+            if character in self.encoder:
+                characters.append(character)
+                continue
+            parts = unicodedata.normalize("NFD", character) if self.unicode_form else ""
+            if len(parts) > 1 and all(part in self.encoder for part in parts):
+                characters.extend(parts)
+                continue
+            if self.unknown == "error":
+                raise UnknownCharacterError(
+                    f"{describe(character)} is not in the charset, in the line {text!r}. Add it with "
+                    "`tokenizer.add_characters(...)`, or load the tokenizer with unknown='drop', or with "
+                    "unknown='replace' and a `replacement`."
+                )
+            self.unknown_counts[character] += 1
+            if self.unknown == "replace":
+                characters.append(self.replacement)
+        return characters
+
+    def _convert_token_to_id(self, token: str) -> int | None:
+        return self.encoder.get(token)
+
+    # --- ids to text ---
+
+    def _convert_id_to_token(self, index: int) -> str | None:
+        return self.decoder.get(index)
+
+    def convert_tokens_to_string(self, tokens: list[str]) -> str:
+        text = "".join(tokens)
+        return unicodedata.normalize(self.unicode_form, text) if self.unicode_form else text
+
+    def collapse(self, token_ids: Iterable[int], frame_scores: Iterable[float] | None = None) -> list[dict]:
+        """
+        CTC's collapse of one line: runs of one id become one character, blanks go.
+
+        Args:
+            token_ids: Best id of each frame.
+            frame_scores: Its probability; a character's score is the highest of its frames.
+
+        Returns:
+            One dict per character: `char`, `start_offset` and `end_offset` (frames, end exclusive), and `score` if
+            `frame_scores` were given.
+        """
+        characters, position = [], 0
+        scores = None if frame_scores is None else [float(score) for score in frame_scores]
+        for index, run in groupby(int(index) for index in token_ids):
+            end = position + len(list(run))
+            if index > 0:  # neither blank nor a negative padding label
+                character = {"char": self.decoder[index], "start_offset": position, "end_offset": end}
+                if scores is not None:
+                    character["score"] = max(scores[position:end])
+                characters.append(character)
+            position = end
+        return characters
+
+    def _decode(
+        self,
+        token_ids: int | list[int],
+        skip_special_tokens: bool = False,
+        clean_up_tokenization_spaces: bool | None = None,
+        group_tokens: bool = True,
+        output_char_offsets: bool = False,
+        **kwargs,
+    ) -> str | dict:
+        """Text of one line; `group_tokens=False` for labels, where doubled characters are text."""
+        token_ids = [token_ids] if isinstance(token_ids, int) else token_ids
+        if group_tokens:
+            characters = self.collapse(token_ids)
+        else:
+            characters = [
+                {"char": self.decoder[int(index)], "start_offset": position, "end_offset": position + 1}
+                for position, index in enumerate(token_ids)
+                if int(index) > 0
+            ]
+        text = self.convert_tokens_to_string([character["char"] for character in characters])
+        return {"text": text, "char_offsets": characters} if output_char_offsets else text
+
+    def save_vocabulary(self, save_directory: str, filename_prefix: str | None = None) -> tuple[str]:
+        name = (filename_prefix + "-" if filename_prefix else "") + VOCAB_FILES_NAMES["vocab_file"]
+        path = os.path.join(save_directory, name)
+        with open(path, "w", encoding="utf-8") as handle:
+            handle.write(json.dumps(self.encoder, indent=2, ensure_ascii=False) + "\n")
+        return (path,)
+
+
+def describe(character: str) -> str:
+    """A character with its code point and name, for messages: `'ÿ' (U+00FF LATIN SMALL LETTER Y WITH DIAERESIS)`."""
+    return f"{character!r} (U+{ord(character):04X} {unicodedata.name(character, 'unnamed')})"
+
+
+__all__ = ["HTRConvTextTokenizer"]
