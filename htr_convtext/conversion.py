@@ -1,0 +1,178 @@
+"""Published HTR-ConvText checkpoints (`.pth`) to our state dict.
+
+The format is described in the project's notes on arXiv 2512.05021: a `torch.save`d dict with `model`,
+`state_dict_ema`, `tcm_head` (where the Textual Context Module was on), the optimizer, RNG states and arguments.
+"""
+
+import argparse
+import os
+import pickle
+import re
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy._core import multiarray
+
+from modeling_htr_convtext import HTRConvTextConfig, HTRConvTextForCTC
+
+
+class CheckpointError(ValueError):
+    """A checkpoint cannot be converted."""
+
+
+# Published name → ours, applied in this order.
+_RENAMES = [
+    (r"^patch_embed\.conv1\.", "model.backbone.stem.convolution."),
+    (r"^patch_embed\.bn1\.", "model.backbone.stem.normalization."),
+    *((rf"^patch_embed\.layer{i + 1}\.", f"model.backbone.stages.{i}.blocks.") for i in range(3)),
+    *((rf"^patch_embed\.mobilevit_block{i + 1}\.", f"model.backbone.stages.{i}.mobilevit.") for i in range(3)),
+    (r"(stages\.\d\.blocks\.\d)\.conv(\d)\.", r"\1.conv\2.convolution."),
+    (r"(stages\.\d\.blocks\.\d)\.bn(\d)\.", r"\1.conv\2.normalization."),
+    (r"(stages\.\d\.blocks\.\d)\.downsample\.0\.", r"\1.shortcut.convolution."),
+    (r"(stages\.\d\.blocks\.\d)\.downsample\.1\.", r"\1.shortcut.normalization."),
+    (r"local_rep\.conv_3x3\.block\.0\.", "conv_in.convolution."),
+    (r"local_rep\.conv_3x3\.block\.1\.", "conv_in.normalization."),
+    (r"local_rep\.conv_1x1\.block\.0\.", "conv_1x1."),
+    (r"global_rep\.0\.norm1\.", "layer.norm_attention."),
+    (r"global_rep\.0\.attn\.proj\.", "layer.attention.o_proj."),
+    (r"global_rep\.0\.attn\.", "layer.attention."),
+    (r"global_rep\.0\.norm2\.", "layer.norm_mlp."),
+    (r"global_rep\.0\.mlp\.fc1\.", "layer.up_proj."),
+    (r"global_rep\.0\.mlp\.fc2\.", "layer.down_proj."),
+    (r"global_rep\.1\.", "layer.norm."),
+    (r"pos_pe\.proj\.0\.", "layer.position_conv."),
+    (r"conv_proj\.block\.0\.", "conv_projection.convolution."),
+    (r"conv_proj\.block\.1\.", "conv_projection.normalization."),
+    (r"^blocks\.", "model.layers."),
+    (r"(layers\.\d+)\.attn\.rel_pos_bias\.", r"\1.attention.relative_position_bias."),
+    (r"(layers\.\d+)\.attn\.proj\.", r"\1.attention.o_proj."),
+    (r"(layers\.\d+)\.attn\.", r"\1.attention."),
+    (r"(layers\.\d+)\.ffn(\d)\.lin1\.", r"\1.feed_forward\2.up_proj."),
+    (r"(layers\.\d+)\.ffn(\d)\.lin2\.", r"\1.feed_forward\2.down_proj."),
+    (r"(layers\.\d+)\.conv\.pw(\d)\.", r"\1.convolution.pointwise_conv\2."),
+    (r"(layers\.\d+)\.conv\.dw\.", r"\1.convolution.depthwise_conv."),
+    (r"(layers\.\d+)\.conv\.gn\.", r"\1.convolution.norm."),
+    *((rf"\.postln_{part}\.", f".residuals.{i}.norm.") for i, part in enumerate(("attn", "ffn1", "conv", "ffn2"))),
+    *((rf"\.ls_{part}\.gamma$", f".residuals.{i}.scale") for i, part in enumerate(("attn", "ffn1", "conv", "ffn2"))),
+    (r"^norm\.", "model.norm."),
+    (r"^head\.", "ctc_head."),
+    (r"^down1\.dw\.", "model.downsample.depthwise_conv."),
+    (r"^down1\.pw\.", "model.downsample.pointwise_conv."),
+    (r"^up1\.proj\.", "model.upsample.projection."),
+]
+_TCM_RENAMES = {
+    "emb": "embed",
+    "ctx_conv": "context_conv",
+    "txt_proj": "text_proj",
+    "q_norm": "query_norm",
+    "kv_norm": "visual_norm",
+    "classifier": "classifier",
+}
+
+
+def load_checkpoint(path: str | os.PathLike) -> dict:
+    """
+    Unpickles a checkpoint, but only tensors, numpy arrays and scalars, plain Python types and `argparse.Namespace`.
+
+    Raises:
+        CheckpointError: names the file, and what it holds beyond these.
+    """
+    # Checkpoints of numpy 1 name its internal modules differently.
+    numpy_globals = [
+        (function, f"{module}.{function.__name__}")
+        for function in (multiarray.scalar, multiarray._reconstruct)
+        for module in ("numpy.core.multiarray", "numpy._core.multiarray")
+    ]
+    numpy_dtypes = sorted({type(np.dtype(code)) for code in "?bBhHiIlLqQefdSU"}, key=lambda dtype: dtype.__name__)
+    safe = [argparse.Namespace, np.ndarray, np.dtype, *numpy_globals, *numpy_dtypes]
+    try:
+        with torch.serialization.safe_globals(safe):
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: there is no such file.") from None
+    except pickle.UnpicklingError as error:
+        match = re.search(r"GLOBAL ([\w.]+)", str(error))
+        found = f"`{match[1]}`" if match else str(error).splitlines()[0]
+        raise CheckpointError(
+            f"{path}: refused, for it holds more than tensors and plain values: {found}. Loading that would run code from "
+            "the file. If you trust it, load it yourself and save its tensors alone."
+        ) from None
+    except (RuntimeError, EOFError, OSError) as error:
+        raise CheckpointError(f"{path}: not a PyTorch checkpoint, or damaged. ({str(error).splitlines()[0]})") from None
+    if not isinstance(checkpoint, Mapping):
+        raise CheckpointError(f"{path}: holds a {type(checkpoint).__name__}, not a checkpoint dictionary.")
+    return dict(checkpoint)
+
+
+def published_state_dict(checkpoint: dict, weights: str, keep_tcm: bool) -> dict[str, torch.Tensor]:
+    """
+    The tensors of a loaded checkpoint under our names.
+
+    Args:
+        weights: `"ema"` for the averaged weights, which the published system evaluates, or `"model"`.
+        keep_tcm: Whether to take the Textual Context Module too.
+
+    Raises:
+        CheckpointError: if the weights asked for are not there.
+    """
+    key = {"ema": "state_dict_ema", "model": "model"}[weights]
+    if key not in checkpoint:
+        raise CheckpointError(f"The checkpoint has no {key!r}; it has: {', '.join(map(str, checkpoint))}.")
+    state_dict = {}
+    for name, tensor in checkpoint[key].items():
+        name = name.removeprefix("module.")
+        if name == "mask_token":  # of masked training, which the published runs did not use
+            continue
+        for pattern, replacement in _RENAMES:
+            name = re.sub(pattern, replacement, name)
+        head, separator, kind = name.rpartition("qkv.")
+        if separator:
+            for projection, part in zip("qkv", tensor.chunk(3), strict=True):
+                state_dict[f"{head}{projection}_proj.{kind}"] = part.clone()
+        else:
+            state_dict[name] = tensor
+    if keep_tcm:
+        if "tcm_head" not in checkpoint:
+            raise CheckpointError("The checkpoint has no Textual Context Module ('tcm_head'): leave out --keep-tcm.")
+        head = {name.removeprefix("module."): tensor for name, tensor in checkpoint["tcm_head"].items()}
+        directions = [head.pop(name, None) for name in ("dir_left", "dir_right")]
+        if None not in directions:
+            state_dict["tcm_head.direction_embed"] = torch.cat([direction.flatten(0, 1) for direction in directions])
+        for name, tensor in head.items():
+            module, _, kind = name.partition(".")
+            state_dict[f"tcm_head.{_TCM_RENAMES.get(module, module)}.{kind}"] = tensor
+    return state_dict
+
+
+def convert_checkpoint(checkpoint: dict, vocab_size: int, weights: str = "ema", keep_tcm: bool = False):
+    """
+    A model with the weights of a loaded checkpoint.
+
+    Raises:
+        CheckpointError: lists the tensors that are missing, unexpected or of another shape, and says so if the number
+            of classes is not `vocab_size`.
+    """
+    state_dict = published_state_dict(checkpoint, weights, keep_tcm)
+    head = state_dict.get("ctc_head.weight")
+    if head is not None and head.shape[0] != vocab_size:
+        raise CheckpointError(
+            f"The checkpoint has {head.shape[0]} classes, the charset {vocab_size} (its characters and the blank): it "
+            "was trained with another alphabet."
+        )
+    model = HTRConvTextForCTC(HTRConvTextConfig(vocab_size=vocab_size, use_tcm=keep_tcm)).eval()
+    expected = model.state_dict()
+    problems = {
+        "missing": sorted(set(expected) - set(state_dict)),
+        "unexpected": sorted(set(state_dict) - set(expected)),
+        "of another shape": [
+            f"{name} {tuple(tensor.shape)} instead of {tuple(expected[name].shape)}"
+            for name, tensor in state_dict.items()
+            if name in expected and tensor.shape != expected[name].shape
+        ],
+    }
+    if any(problems.values()):
+        lists = [f"{len(names)} {kind}: {', '.join(names)}" for kind, names in problems.items() if names]
+        raise CheckpointError("The checkpoint does not fit the published network. Tensors " + "; ".join(lists) + ".")
+    model.load_state_dict(state_dict)
+    return model

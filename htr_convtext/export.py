@@ -1,0 +1,26 @@
+"""Saving a trained model as a folder to share."""
+
+import os
+
+import torch
+
+from modeling_htr_convtext import HTRConvTextConfig, HTRConvTextForCTC
+from processing import HTRConvTextProcessor
+
+
+def export_model(model: str | os.PathLike, output: str | os.PathLike, half: bool = True) -> HTRConvTextForCTC:
+    """
+    Writes the model of a training folder without the Textual Context Module, with its processor and code.
+
+    Args:
+        half: Whether to store 16-bit floats. The model still loads in 32 bits, unless another `dtype` is asked for.
+    """
+    config = HTRConvTextConfig.from_pretrained(model, use_tcm=False, masking=None)
+    network = HTRConvTextForCTC.from_pretrained(model, config=config, dtype=torch.float32)
+    state_dict = {
+        name: tensor.half() if half and tensor.is_floating_point() else tensor
+        for name, tensor in network.state_dict().items()
+    }
+    network.save_pretrained(output, state_dict=state_dict)
+    HTRConvTextProcessor.from_pretrained(model).save_pretrained(output)
+    return network

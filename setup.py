@@ -1,0 +1,29 @@
+"""HTR-ConvText: handwritten text recognition in the Hugging Face ecosystem."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+
+setup(
+    name="htr-convtext",
+    version="0.1.0",
+    description="Handwritten text recognition with HTR-ConvText, compatible with Hugging Face Transformers",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["htr_convtext*", "modeling_htr_convtext", "processing"]),
+    package_data={"htr_convtext": ["weights/*/*"]},
+    install_requires=[
+        "accelerate>=1.1",
+        "datasets>=4.0",
+        "jiwer>=4.0",
+        "numpy>=2.0",
+        "pillow>=11.0",
+        "torch>=2.6",
+        "tqdm",
+        "transformers>=5.18",
+    ],
+    extras_require={"dev": ["pytest>=8.0", "ruff>=0.14"], "peer": ["parameterized", "pytest-xdist"]},
+)
