@@ -95,8 +95,8 @@ def load_checkpoint(path: str | os.PathLike) -> dict:
         match = re.search(r"GLOBAL ([\w.]+)", str(error))
         found = f"`{match[1]}`" if match else str(error).splitlines()[0]
         raise CheckpointError(
-            f"{path}: refused, for it holds more than tensors and plain values: {found}. Loading that would run code from "
-            "the file. If you trust it, load it yourself and save its tensors alone."
+            f"{path}: refused, for it holds more than tensors and plain values: {found}. Loading that would run code "
+            "from the file. If you trust it, load it yourself and save its tensors alone."
         ) from None
     except (RuntimeError, EOFError, OSError) as error:
         raise CheckpointError(f"{path}: not a PyTorch checkpoint, or damaged. ({str(error).splitlines()[0]})") from None

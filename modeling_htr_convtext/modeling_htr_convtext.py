@@ -1,5 +1,6 @@
 """HTR-ConvText (arXiv 2512.05021): a CNN with MobileViT blocks, a Conformer-like U-Net encoder and a CTC head."""
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -86,6 +87,13 @@ class HTRConvTextPreTrainedModel(PreTrainedModel):
             init.xavier_uniform_(module.weight)
             if module.bias is not None:
                 init.zeros_(module.bias)
+        elif isinstance(module, (nn.Conv1d, nn.Conv2d)):
+            # PyTorch's own start values. The library's N(0, 0.02) leaves the convolutions of a small network too weak
+            # to learn from: CTC then reads nothing but blanks for thousands of steps.
+            init.kaiming_uniform_(module.weight, a=math.sqrt(5))
+            if module.bias is not None:
+                bound = 1 / math.sqrt(module.weight[0].numel())
+                init.uniform_(module.bias, -bound, bound)
         elif isinstance(module, HTRConvTextResidual):
             init.constant_(module.scale, self.config.layer_scale_init_value)
         elif isinstance(module, HTRConvTextRelativePositionBias):

@@ -2,7 +2,7 @@
 
 Examples:
     python scripts/convert_checkpoint.py --checkpoint best_CER.pth --charset iam --output models/iam
-    python scripts/convert_checkpoint.py --checkpoint best_CER.pth --charset my_charset.txt --output models/mine --keep-tcm
+    python scripts/convert_checkpoint.py --checkpoint mine.pth --charset my_charset.txt --output models/mine --keep-tcm
 """
 
 import argparse
@@ -20,15 +20,13 @@ def main() -> None:
     parser.add_argument(
         "--charset",
         required=True,
-        help=f"alphabet it was trained with: {', '.join(PUBLISHED_CHARSETS)}, or a UTF-8 file of its characters in order",
+        help=f"alphabet it was trained with: {', '.join(PUBLISHED_CHARSETS)}, or a file of its characters in order",
     )
     parser.add_argument("--output", required=True, metavar="DIR", help="folder to write")
     parser.add_argument(
         "--weights", choices=("ema", "model"), default="ema", help="averaged weights (default) or the last ones"
     )
-    parser.add_argument(
-        "--keep-tcm", action="store_true", help="keep the Textual Context Module, to train on with it"
-    )
+    parser.add_argument("--keep-tcm", action="store_true", help="keep the Textual Context Module, to train on with it")
     arguments = parser.parse_args()
 
     try:
@@ -45,7 +43,9 @@ def main() -> None:
     output = Path(arguments.output)
     model.save_pretrained(output)
     HTRConvTextProcessor(HTRConvTextImageProcessor.published(), tokenizer).save_pretrained(output)
-    print(f"{output}: {model.num_parameters() / 1e6:.1f} M parameters, {len(tokenizer) - 1} characters", file=sys.stderr)
+    print(
+        f"{output}: {model.num_parameters() / 1e6:.1f} M parameters, {len(tokenizer) - 1} characters", file=sys.stderr
+    )
 
 
 if __name__ == "__main__":

@@ -24,7 +24,9 @@ from htr_convtext.recognition import load_pipeline
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", metavar="DIR", help="model folder or Hub id (default: the bundled model)")
-    parser.add_argument("--data", nargs="+", required=True, help="Parquet folders or files, image folders with metadata")
+    parser.add_argument(
+        "--data", nargs="+", required=True, help="Parquet folders or files, image folders with metadata"
+    )
     parser.add_argument("--split", default="test", help="split to measure (default: test)")
     parser.add_argument("--output", metavar="DIR", help="folder for report.json and predictions.jsonl")
     parser.add_argument("--batch-size", type=int, default=16, help="lines read at once (default: 16)")

@@ -14,6 +14,7 @@ import contextlib
 import json
 import sys
 from dataclasses import asdict
+from pathlib import Path
 
 from tqdm import tqdm
 
@@ -36,7 +37,9 @@ def positive(text: str) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("images", nargs="+", metavar="IMAGE_OR_FOLDER", help="images of single lines, or folders of them")
+    parser.add_argument(
+        "images", nargs="+", metavar="IMAGE_OR_FOLDER", help="images of single lines, or folders of them"
+    )
     parser.add_argument("--model", metavar="DIR", help="model folder or Hub id (default: the bundled model)")
     parser.add_argument(
         "--format",
@@ -52,12 +55,15 @@ def main() -> int:
     try:
         files = find_images(arguments.images)
         pipeline = load_pipeline(arguments.model, arguments.device)
-        output = open(arguments.output, "w", encoding="utf-8") if arguments.output else contextlib.nullcontext(sys.stdout)
+        if arguments.output:
+            Path(arguments.output).write_text("")  # fails now rather than after the first batch
     except (ValueError, OSError, RuntimeError) as error:
         sys.exit(f"recognize.py: {error}")
 
     failed = 0
-    with output as stream, tqdm(total=len(files), unit="line", file=sys.stderr, disable=None) as progress:
+    with contextlib.ExitStack() as stack:
+        stream = stack.enter_context(open(arguments.output, "w", encoding="utf-8")) if arguments.output else sys.stdout
+        progress = stack.enter_context(tqdm(total=len(files), unit="line", file=sys.stderr, disable=None))
         for result in recognize_files(pipeline, files, arguments.batch_size):
             if result.error:
                 failed += 1

@@ -1,0 +1,89 @@
+"""Small models, processors and pictures that the tests share. Nothing here needs the network."""
+
+import os
+
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+from htr_convtext import (
+    HTRConvTextConfig,
+    HTRConvTextForCTC,
+    HTRConvTextImageProcessor,
+    HTRConvTextProcessor,
+    HTRConvTextTokenizer,
+)
+
+
+ROOT = Path(__file__).parent.parent
+CHARSET = " abcdefghijklmnopqrstuvwxyz'"
+
+NANO = {
+    "vocab_size": len(CHARSET) + 1,
+    "hidden_size": 32,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "downsample_after": 1,
+    "upsample_after": 2,
+    "mobilevit_head_dim": 8,
+    "tcm_hidden_size": 16,
+    "layer_scale_init_value": 1.0,
+    "hidden_dropout": 0.0,
+    "attention_dropout": 0.0,
+    "drop_path_rate": 0.0,
+    "tcm_dropout": 0.0,
+}
+
+
+def build_model(**kwargs) -> HTRConvTextForCTC:
+    """A network of some thousand parameters, none of them at its start value: zeros would hide mistakes."""
+    torch.manual_seed(0)
+    model = HTRConvTextForCTC(HTRConvTextConfig(**{**NANO, **kwargs})).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+        for name, buffer in model.named_buffers():
+            if name.endswith("running_var"):
+                buffer.uniform_(0.5, 1.5)
+    return model
+
+
+def draw_line(text: str, height: int = 40, padding: int = 6) -> Image.Image:
+    """Black text on white in Pillow's own font."""
+    font = ImageFont.load_default(size=height - 2 * padding)
+    width = int(font.getlength(text)) + 2 * padding
+    image = Image.new("L", (max(width, 1), height), 255)
+    ImageDraw.Draw(image).text((padding, padding // 2), text, fill=0, font=font)
+    return image
+
+
+@pytest.fixture
+def tokenizer() -> HTRConvTextTokenizer:
+    return HTRConvTextTokenizer.from_charset(CHARSET)
+
+
+@pytest.fixture
+def processor(tokenizer) -> HTRConvTextProcessor:
+    return HTRConvTextProcessor(HTRConvTextImageProcessor(size={"height": 32, "width": 512}), tokenizer)
+
+
+@pytest.fixture
+def model() -> HTRConvTextForCTC:
+    return build_model()
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory) -> Path:
+    """A saved model with its processor, as `from_pretrained` reads it."""
+    folder = tmp_path_factory.mktemp("saved") / "nano"
+    build_model().save_pretrained(folder)
+    image_processor = HTRConvTextImageProcessor(size={"height": 32, "width": 512})
+    HTRConvTextProcessor(image_processor, HTRConvTextTokenizer.from_charset(CHARSET)).save_pretrained(folder)
+    return folder

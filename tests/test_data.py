@@ -1,0 +1,103 @@
+"""Loading lines and choosing those that can be trained on."""
+
+import json
+
+import pytest
+from datasets import Dataset
+from PIL import Image
+
+from htr_convtext import HTRConvTextConfig
+from htr_convtext.data import LineCollator, load_lines, load_sources, select_trainable
+from htr_convtext.data.lines import required_frames
+from tests.conftest import draw_line
+
+
+def write_image_folder(folder, split: str, texts: list[str]) -> None:
+    (folder / split).mkdir(parents=True)
+    rows = []
+    for index, text in enumerate(texts):
+        draw_line(text or " ").save(folder / split / f"{index}.png")
+        rows.append(json.dumps({"file_name": f"{index}.png", "text": text}))
+    (folder / split / "metadata.jsonl").write_text("\n".join(rows))
+
+
+@pytest.fixture
+def image_folder(tmp_path):
+    write_image_folder(tmp_path / "lines", "train", ["one", "two words", "three"])
+    write_image_folder(tmp_path / "lines", "validation", ["four"])
+    return tmp_path / "lines"
+
+
+def test_image_folder(image_folder):
+    lines = load_lines(image_folder, "train")
+    assert sorted(lines["text"]) == ["one", "three", "two words"]
+    assert set(lines["source"]) == {"lines"}
+    assert load_lines(image_folder, "test") is None
+
+
+def test_parquet(image_folder, tmp_path):
+    folder = tmp_path / "packed"
+    folder.mkdir()
+    for split in ("train", "validation"):
+        lines = load_lines(image_folder, split).remove_columns("source")
+        lines.to_parquet(folder / f"{split}-00000-of-00001.parquet")
+    packed = load_lines(folder, "train")
+    assert sorted(packed["text"]) == ["one", "three", "two words"]
+    assert len(load_lines(folder / "validation-00000-of-00001.parquet", "test")) == 1
+    assert len(load_sources([image_folder, folder], "train")) == 6
+    assert len(load_sources([folder], "validation")) == 1
+
+
+def test_bad_sources_are_named(tmp_path, image_folder):
+    with pytest.raises(ValueError, match="nowhere"):
+        load_lines(tmp_path / "nowhere", "train")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="empty"):
+        load_lines(tmp_path / "empty", "train")
+    (image_folder / "train" / "metadata.jsonl").unlink()
+    (image_folder / "validation" / "metadata.jsonl").unlink()
+    with pytest.raises(ValueError, match=r"no column text.*metadata\.jsonl"):
+        load_lines(image_folder, "train")
+    with pytest.raises(ValueError, match="test split"):
+        load_sources([], "test")
+
+
+def test_lines_that_cannot_be_trained_on_are_counted(processor, tmp_path):
+    draw_line("good line").save(tmp_path / "good.png")
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    Image.new("L", (8, 32), 255).save(tmp_path / "narrow.png")
+    rows = [
+        ("good.png", "good line"),
+        ("good.png", ""),
+        ("good.png", "unknown É"),
+        ("broken.png", "broken"),
+        ("narrow.png", "two frames only"),
+        ("gone.png", "gone"),
+    ]
+    lines = Dataset.from_list(
+        [{"image": {"bytes": None, "path": str(tmp_path / name)}, "text": text} for name, text in rows]
+    )
+    kept, left_out = select_trainable(lines, processor, HTRConvTextConfig())
+    assert kept["text"] == ["good line"]
+    image = draw_line("good line")
+    assert kept["width"] == [processor.image_processor.resized_width(image.height, image.width)]
+    assert left_out == {
+        "empty text": 1,
+        "unknown character": 1,
+        "unreadable image": 2,
+        "more characters than frames": 1,
+    }
+
+
+def test_frames_that_ctc_needs():
+    assert required_frames([]) == 0
+    assert required_frames([1, 2, 3]) == 3
+    assert required_frames([1, 1, 1, 2]) == 6
+
+
+def test_collator_pads_labels(processor, image_folder):
+    batch = LineCollator(processor)(list(load_lines(image_folder, "train")))
+    assert batch["pixel_values"].shape[0] == batch["labels"].shape[0] == 3
+    lengths = (batch["labels"] != -100).sum(-1)
+    assert sorted(lengths.tolist()) == [3, 5, 9]
+    assert not (batch["labels"] == 0).any()

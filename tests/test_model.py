@@ -1,0 +1,301 @@
+"""Properties of the network beyond its published numbers."""
+
+import pytest
+import torch
+
+from htr_convtext import HTRConvTextConfig, HTRConvTextForCTC, HTRConvTextModel
+from modeling_htr_convtext.masking_htr_convtext import draw_frame_mask
+from tests.conftest import build_model
+
+
+def batch_of(widths: list[int], height: int = 32, padded_to: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Random lines and their mask. The padding is random too: it must not matter."""
+    size = padded_to or max(widths)
+    images = torch.rand(len(widths), 1, height, size, generator=torch.Generator().manual_seed(0))
+    mask = (torch.arange(size)[None] < torch.tensor(widths)[:, None]).long()
+    return images, mask
+
+
+# --- any width, any batch ---
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+@pytest.mark.parametrize("height", [32, 48, 64])
+@torch.no_grad()
+def test_a_line_reads_the_same_alone_and_in_a_batch(height, attention):
+    widths = [1, 8, 37, 50, 63, 64, 129, 200, 203]
+    model = build_model(attn_implementation=attention)
+    assert all((layer.residuals[0].scale.abs() > 0.5).any() for layer in model.model.layers)
+    images, mask = batch_of(widths, height, padded_to=224)
+    batched = model(images, pixel_mask=mask)
+    for index, width in enumerate(widths):
+        alone = model(images[index : index + 1, :, :, :width]).logits[0]
+        assert batched.attention_mask[index].sum() == len(alone)
+        torch.testing.assert_close(batched.logits[index, : len(alone)], alone, atol=1e-4, rtol=0)
+
+
+@torch.no_grad()
+def test_padding_matters_without_a_mask():
+    """What the mask is for; would fail if the test above could not."""
+    model = build_model()
+    images, _ = batch_of([100], padded_to=160)
+    alone = model(images[..., :100]).logits[0]
+    assert (model(images).logits[0, : len(alone)] - alone).abs().max() > 1e-2
+
+
+@torch.no_grad()
+def test_losses_do_not_depend_on_padding():
+    model = build_model(use_tcm=True)
+    images, mask = batch_of([120, 77], padded_to=160)
+    labels = torch.tensor([[3, 4, 5, 5], [6, 7, -100, -100]])
+    together = model(images, pixel_mask=mask, labels=labels)
+    apart = [
+        model(images[i : i + 1, :, :, :width], labels=labels[i : i + 1, :length])
+        for i, (width, length) in enumerate([(120, 4), (77, 2)])
+    ]
+    torch.testing.assert_close(together.ctc_loss, sum(line.ctc_loss for line in apart) / 2, atol=1e-4, rtol=1e-5)
+    weighted = (4 * apart[0].tcm_loss + 2 * apart[1].tcm_loss) / 6  # a mean over characters
+    torch.testing.assert_close(together.tcm_loss, weighted, atol=1e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "flex_attention"])
+@torch.no_grad()
+def test_attention_implementations_agree(attention):
+    # flex attention wants heads of at least 16
+    model = build_model(hidden_size=64, num_attention_heads=4, mobilevit_head_dim=16, attn_implementation="eager")
+    images, mask = batch_of([96, 64])
+    eager = model(images, pixel_mask=mask).logits, model(images).logits
+    model.set_attn_implementation(attention)
+    torch.testing.assert_close(model(images, pixel_mask=mask).logits, eager[0], atol=1e-4, rtol=0)
+    torch.testing.assert_close(model(images).logits, eager[1], atol=1e-4, rtol=0)
+
+
+def test_too_high_lines_are_refused():
+    with pytest.raises(ValueError, match="64 pixels high"):
+        build_model()(torch.rand(1, 1, 80, 64))
+
+
+# --- configurations ---
+
+
+@pytest.mark.parametrize(("size", "most", "least"), [("tiny", 4.0e6, 3e6), ("small", 2e7, 1e7), ("base", 6.6e7, 6.5e7)])
+def test_sizes(size, most, least):
+    with torch.device("meta"):
+        model = HTRConvTextForCTC(HTRConvTextConfig.from_size(size))
+    assert least < model.num_parameters() <= most
+
+
+def test_unknown_size_lists_the_known_ones():
+    with pytest.raises(ValueError, match="tiny, small, base"):
+        HTRConvTextConfig.from_size("huge")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"num_attention_heads": 5}, "num_attention_heads"),
+        ({"backbone_hidden_sizes": [8, 16]}, "three widths"),
+        ({"conv_kernel_size": 4}, "odd"),
+        ({"upsample_after": None}, "both"),
+        ({"downsample_after": 3, "upsample_after": 3}, "0 < down < up"),
+        ({"masking": "spans"}, "masking"),
+    ],
+)
+def test_wrong_configurations_are_refused(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        HTRConvTextConfig(
+            **{"hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 3, "downsample_after": 1,
+               "upsample_after": 2, **wrong}
+        )  # fmt: skip
+
+
+def test_backbone_widths_do_not_force_head_sizes():
+    model = build_model(
+        hidden_size=36, num_attention_heads=3, backbone_hidden_sizes=[12, 20, 36], mobilevit_head_dim=10
+    )
+    assert model(torch.rand(1, 1, 32, 40)).logits.shape == (1, 10, model.config.vocab_size)
+
+
+@torch.no_grad()
+def test_without_the_unet():
+    model = build_model(downsample_after=None, upsample_after=None)
+    images, mask = batch_of([50, 37])
+    batched = model(images, pixel_mask=mask).logits
+    torch.testing.assert_close(batched[1, :10], model(images[1:, ..., :37]).logits[0], atol=1e-4, rtol=0)
+
+
+def test_unet_may_end_with_the_encoder():
+    assert build_model(upsample_after=3)(torch.rand(1, 1, 32, 44)).logits.shape[1] == 11
+
+
+# --- training ---
+
+
+def test_loss_is_the_weighted_sum_of_its_parts():
+    model = build_model(use_tcm=True, ctc_loss_weight=0.3, tcm_loss_weight=2.0)
+    outputs = model(torch.rand(2, 1, 32, 64), labels=torch.tensor([[1, 2], [3, 0]]))
+    torch.testing.assert_close(outputs.loss, 0.3 * outputs.ctc_loss + 2.0 * outputs.tcm_loss)
+
+
+def test_more_characters_than_frames_give_no_nan():
+    model = build_model(use_tcm=True)
+    outputs = model(torch.rand(2, 1, 32, 16), labels=torch.tensor([[1, 2, 3, 4, 5, 6], [1, 2, -100, -100, -100, -100]]))
+    outputs.loss.backward()
+    assert outputs.loss.isfinite()
+    assert all(parameter.grad.isfinite().all() for parameter in model.parameters() if parameter.grad is not None)
+
+
+def test_labels_outside_the_vocabulary_are_refused():
+    with pytest.raises(ValueError, match="28 classes"):
+        build_model(vocab_size=28)(torch.rand(1, 1, 32, 64), labels=torch.tensor([[28]]))
+
+
+def test_gradient_checkpointing_changes_nothing():
+    gradients = []
+    for checkpointing in (False, True):
+        model = build_model().train()
+        if checkpointing:
+            enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+            enable()
+        images, mask = batch_of([60, 33])
+        model(images, pixel_mask=mask, labels=torch.tensor([[1, 2], [3, 4]])).loss.backward()
+        gradients.append(model.model.layers[0].feed_forward1.up_proj.weight.grad.clone())
+    assert gradients[0].abs().sum() > 0
+    torch.testing.assert_close(gradients[0], gradients[1])
+
+
+@pytest.mark.parametrize("masking", ["span", "block", "single"])
+def test_masked_training_hides_its_share(masking):
+    torch.manual_seed(0)
+    config = HTRConvTextConfig(masking=masking, mask_ratio=0.4)
+    line = torch.arange(2000)[None] < torch.tensor([2000, 300])[:, None]
+    masked = draw_frame_mask(config, (2, 2000), line, torch.device("cpu"))
+    assert masked[0].float().mean().item() == pytest.approx(0.4, abs=0.06)
+    assert not masked[1, 300:].any()
+    runs = torch.diff(torch.cat([torch.zeros(1), masked[0].float(), torch.zeros(1)])).eq(1).sum()
+    mean_run = masked[0].sum() / runs
+    assert {"span": mean_run > 8, "block": 2 < mean_run < 8, "single": mean_run < 2.2}[masking]
+
+
+def test_masked_training_is_for_training_only():
+    torch.manual_seed(0)
+    model = build_model(masking="span", use_tcm=True)
+    images = torch.rand(2, 1, 32, 128)
+    labels = torch.tensor([[1, 2, 3], [4, 5, -100]])
+    plain = model(images).logits
+    torch.testing.assert_close(plain, model(images).logits)
+    model.train()
+    outputs = model.model(images)
+    assert 0 < outputs.masked_frames.sum() < outputs.masked_frames.numel()
+    loss = model(images, labels=labels).loss
+    loss.backward()
+    assert model.model.mask_token.grad.abs().sum() > 0
+
+
+def test_tcm_weighs_masked_characters_double():
+    """The weight of a character is read where it would stand if the characters were spread evenly."""
+    tcm = build_model(use_tcm=True).tcm_head
+    frames = torch.rand(1, 9, 32)
+    labels = torch.tensor([[1, 2, 3]])  # stand at frames 0, 4 and 8
+    everywhere = torch.zeros(1, 9, dtype=torch.bool)
+    losses = []
+    for place in (0, 4, 8):
+        masked = everywhere.clone()
+        masked[0, place] = True
+        losses.append(tcm.loss(frames, labels, masked_frames=masked))
+    plain = tcm.loss(frames, labels)
+    # Each doubles one of the three characters: (a + b + c + a) / 4 and so on, which add up to a + b + c.
+    torch.testing.assert_close(sum(losses), 3 * plain, atol=1e-5, rtol=0)
+    assert len({round(loss.item(), 5) for loss in losses}) == 3
+
+
+# --- growing ---
+
+
+@torch.no_grad()
+def test_growing_the_vocabulary_keeps_what_was_learned():
+    model = build_model(vocab_size=10, use_tcm=True)
+    images, labels = torch.rand(2, 1, 32, 64), torch.tensor([[1, 2, 9], [3, 3, 0]])
+    features = model.model(images).last_hidden_state
+    left, _, _ = model.tcm_head.contexts(labels)
+    logits, context_logits = model(images).logits, model.tcm_head(features, left, 0, None)
+
+    model.resize_vocabulary(13)
+    assert model.config.vocab_size == 13
+    grown = model(images).logits
+    torch.testing.assert_close(grown[..., :10], logits)
+    assert (grown[..., 10:].mean() < logits.mean()).item()
+    new_left, _, _ = model.tcm_head.contexts(labels)
+    assert (new_left == 13).sum() == (left == 10).sum() > 0  # the padding id moved
+    grown_context = model.tcm_head(features, new_left, 0, None)
+    torch.testing.assert_close(grown_context[..., :10], context_logits[..., :10], atol=1e-3, rtol=0)
+    torch.testing.assert_close(grown_context[..., 13], context_logits[..., 10], atol=1e-3, rtol=0)
+
+
+def test_the_vocabulary_cannot_shrink():
+    with pytest.raises(ValueError, match="only grow"):
+        build_model(vocab_size=10).resize_vocabulary(9)
+
+
+def test_a_grown_model_saves_and_loads(tmp_path):
+    model = build_model(vocab_size=10, use_tcm=True)
+    model.resize_vocabulary(12)
+    model.save_pretrained(tmp_path)
+    loaded = HTRConvTextForCTC.from_pretrained(tmp_path)
+    image = torch.rand(1, 1, 32, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(loaded(image).logits, model(image).logits)
+
+
+# --- saving and loading ---
+
+
+def test_weights_without_the_context_module(tmp_path, caplog):
+    """A model trained with the module loads without it, and as a bare `HTRConvTextModel`, without complaint."""
+    model = build_model(use_tcm=True, masking="span")
+    model.save_pretrained(tmp_path)
+    config = HTRConvTextConfig.from_pretrained(tmp_path, use_tcm=False, masking=None)
+    loaded, info = HTRConvTextForCTC.from_pretrained(tmp_path, config=config, output_loading_info=True)
+    assert not info["missing_keys"]
+    assert not info["unexpected_keys"]
+    image = torch.rand(1, 1, 32, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(loaded(image).logits, model(image).logits)
+        bare, info = HTRConvTextModel.from_pretrained(tmp_path, output_loading_info=True)
+        assert not info["missing_keys"]
+        torch.testing.assert_close(bare(image)[0], model.model(image)[0])
+
+
+def test_loading_fills_every_tensor(tmp_path):
+    """`from_pretrained` builds on the meta device: nothing may be left there, and nothing may keep a start value."""
+    model = build_model(use_tcm=True, masking="block")
+    model.save_pretrained(tmp_path)
+    loaded = HTRConvTextForCTC.from_pretrained(tmp_path)
+    for name, tensor in loaded.state_dict().items():
+        torch.testing.assert_close(tensor, model.state_dict()[name], msg=name)
+
+
+def test_start_values():
+    model = HTRConvTextForCTC(HTRConvTextConfig.from_size("tiny", use_tcm=True, masking="span"))
+    state = model.state_dict()
+    assert (state["model.layers.0.residuals.0.scale"] == 0.5).all()
+    assert (state["model.layers.0.attention.relative_position_bias.bias.weight"] == 0).all()
+    assert (state["model.downsample.depthwise_conv.weight"] == torch.tensor(1 / 3)).all()
+    assert (state["tcm_head.embed.weight"][-1] == 0).all()
+    assert (state["model.layers.0.feed_forward1.up_proj.bias"] == 0).all()
+    bound = (6 / (128 + 512)) ** 0.5  # Xavier
+    assert state["model.layers.0.feed_forward1.up_proj.weight"].abs().max().item() == pytest.approx(bound, rel=0.01)
+
+
+@torch.no_grad()
+def test_bfloat16(tmp_path):
+    build_model().save_pretrained(tmp_path)
+    exact = HTRConvTextForCTC.from_pretrained(tmp_path, dtype=torch.float32).eval()
+    model = HTRConvTextForCTC.from_pretrained(tmp_path, dtype=torch.bfloat16).eval()
+    assert model.ctc_head.weight.dtype == torch.bfloat16
+    images, mask = batch_of([64, 40])
+    logits = model(images, pixel_mask=mask).logits
+    assert logits.dtype == torch.bfloat16
+    assert (logits.float() - exact(images, pixel_mask=mask).logits).abs().max() < 0.5
+    loss = model(images, pixel_mask=mask, labels=torch.tensor([[1, 2], [3, 4]])).ctc_loss
+    assert loss.dtype == torch.float32

@@ -1,0 +1,87 @@
+"""A saved folder works where this package is not installed."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import draw_line
+
+
+# Runs in a process of its own that cannot import this package: loads everything, reads a line, saves all again.
+SCRIPT = """
+import importlib.util, sys
+for name in ("htr_convtext", "modeling_htr_convtext", "processing"):
+    assert importlib.util.find_spec(name) is None, f"{name} can be imported: the test would prove nothing"
+
+from transformers import (
+    AutoConfig, AutoImageProcessor, AutoModel, AutoModelForCTC, AutoProcessor, AutoTokenizer, pipeline
+)
+
+folder, image, again = sys.argv[1:]
+remote = {"trust_remote_code": True}
+config = AutoConfig.from_pretrained(folder, **remote)
+assert config.model_type == "htr_convtext", config
+assert type(AutoModel.from_pretrained(folder, **remote)).__name__ == "HTRConvTextModel"
+model = AutoModelForCTC.from_pretrained(folder, **remote)
+assert type(model).__name__ == "HTRConvTextForCTC"
+assert type(AutoImageProcessor.from_pretrained(folder, **remote)).__name__ == "HTRConvTextImageProcessor"
+assert type(AutoTokenizer.from_pretrained(folder, **remote)).__name__ == "HTRConvTextTokenizer"
+processor = AutoProcessor.from_pretrained(folder, **remote)
+assert type(processor).__name__ == "HTRConvTextProcessor"
+
+outputs = model.eval()(**processor(images=image))
+(line,) = processor.post_process_text_recognition(outputs)
+read = pipeline(model=folder, **remote)(image)
+assert read == pipeline("image-to-text", model=folder, **remote)([image, image], batch_size=2)[1]
+assert read["text"] == line["text"], (read, line)
+print(line["text"])
+
+model.save_pretrained(again)
+processor.save_pretrained(again)
+"""
+
+
+def run_without_the_package(folder: Path, image: Path, again: Path, working_directory: Path) -> str:
+    environment = {**os.environ, "HF_MODULES_CACHE": str(working_directory / "modules"), "HF_HUB_OFFLINE": "1"}
+    environment.pop("PYTHONPATH", None)
+    script = working_directory / "use_model.py"
+    script.write_text(BLOCK_PACKAGE + SCRIPT, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(script), str(folder), str(image), str(again)],
+        cwd=working_directory, env=environment, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+# The package may be installed in the environment that runs the tests. This hides it from the process.
+BLOCK_PACKAGE = """
+import sys
+import importlib.abc, importlib.machinery
+
+HIDDEN = {"htr_convtext", "modeling_htr_convtext", "processing"}
+for finder in list(sys.meta_path):
+    find = getattr(finder, "find_spec", None)
+    if find is None:
+        continue
+    class Hiding(importlib.abc.MetaPathFinder):
+        def __init__(self, find):
+            self.find = find
+        def find_spec(self, name, path=None, target=None):
+            return None if name.partition(".")[0] in HIDDEN else self.find(name, path, target)
+    sys.meta_path[sys.meta_path.index(finder)] = Hiding(find)
+"""
+
+
+def test_saved_folder_loads_without_the_package_twice(model_folder, tmp_path):
+    image = tmp_path / "line.png"
+    draw_line("some text").save(image)
+    texts = []
+    for step, (source, target) in enumerate([(model_folder, "second"), (tmp_path / "second", "third")]):
+        working_directory = tmp_path / f"process {step}"
+        working_directory.mkdir()
+        texts.append(run_without_the_package(source, image, tmp_path / target, working_directory))
+    assert texts[0].strip()
+    assert texts[0] == texts[1]
+    assert {file.name for file in (tmp_path / "third").iterdir()} == {file.name for file in model_folder.iterdir()}

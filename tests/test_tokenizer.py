@@ -1,0 +1,153 @@
+"""The character tokenizer."""
+
+import unicodedata
+
+import pytest
+from transformers import AutoTokenizer
+
+from htr_convtext import HTRConvTextTokenizer
+from processing import UnknownCharacterError
+from processing.tokenization_htr_convtext import PUBLISHED_CHARSETS
+
+
+def ids(tokenizer, text: str) -> list[int]:
+    return tokenizer(text).input_ids
+
+
+# --- building ---
+
+
+@pytest.mark.parametrize(("name", "classes"), [("iam", 80), ("read2016", 90), ("lam", 91), ("vnondb", 162)])
+def test_published_alphabets(name, classes):
+    """Sizes and gaps as the published checkpoints have them: letters that the alphabets miss are errors."""
+    tokenizer = HTRConvTextTokenizer.from_published(name)
+    assert len(tokenizer) == tokenizer.vocab_size == classes
+    assert tokenizer.charset == PUBLISHED_CHARSETS[name]
+    missing = {"iam": "é", "read2016": "X", "lam": "k", "vnondb": "w"}[name]
+    with pytest.raises(UnknownCharacterError):
+        tokenizer(missing)
+
+
+def test_from_charset_file_and_corpus(tmp_path):
+    (tmp_path / "charset.txt").write_text("ba ç\n", encoding="utf-8")
+    assert HTRConvTextTokenizer.from_charset_file(tmp_path / "charset.txt").charset == "ba ç"
+    corpus = ["abba", "cab\n", "a🙂"]
+    assert HTRConvTextTokenizer.from_corpus(corpus).charset == "abc🙂"
+    assert HTRConvTextTokenizer.from_corpus(corpus, min_count=2).charset == "ab"
+
+
+def test_bad_charsets():
+    with pytest.raises(ValueError, match="twice"):
+        HTRConvTextTokenizer.from_charset("aba")
+    with pytest.raises(ValueError, match="empty"):
+        HTRConvTextTokenizer.from_charset("")
+    with pytest.raises(ValueError, match="iam, read2016"):
+        HTRConvTextTokenizer.from_published("rimes")
+
+
+def test_blank_is_padding_is_zero(tokenizer):
+    assert tokenizer.pad_token_id == 0
+    batch = tokenizer(["abc", "a"], padding=True, return_tensors="pt").input_ids
+    assert batch.tolist() == [[2, 3, 4], [2, 0, 0]]
+
+
+def test_the_name_of_the_blank_is_text():
+    tokenizer = HTRConvTextTokenizer.from_charset("<pad>")
+    assert ids(tokenizer, "<pad>") == [1, 2, 3, 4, 5]
+    assert tokenizer.decode([1, 2, 3, 4, 5]) == "<pad>"
+
+
+# --- unknown characters ---
+
+
+def test_unknown_characters_are_errors_that_name_them(tokenizer):
+    with pytest.raises(UnknownCharacterError, match=r"'É' \(U\+00C9 LATIN CAPITAL LETTER E WITH ACUTE\).*'un Élan'"):
+        tokenizer("un Élan")
+
+
+def test_unknown_characters_dropped_and_counted():
+    tokenizer = HTRConvTextTokenizer.from_charset("ab", unknown="drop")
+    assert tokenizer.decode(ids(tokenizer, "xabxyb"), group_tokens=False) == "abb"
+    assert tokenizer.unknown_counts == {"x": 2, "y": 1}
+
+
+def test_unknown_characters_replaced():
+    tokenizer = HTRConvTextTokenizer.from_charset("ab?", unknown="replace", replacement="?")
+    assert tokenizer.decode(ids(tokenizer, "axb"), group_tokens=False) == "a?b"
+    with pytest.raises(ValueError, match="replacement"):
+        HTRConvTextTokenizer.from_charset("ab", unknown="replace", replacement="?")
+
+
+def test_settings_are_saved(tmp_path):
+    HTRConvTextTokenizer.from_charset("ab?", unknown="replace", replacement="?", unicode_form="NFC").save_pretrained(
+        tmp_path
+    )
+    loaded = AutoTokenizer.from_pretrained(tmp_path, trust_remote_code=True)
+    assert (loaded.unknown, loaded.replacement, loaded.unicode_form) == ("replace", "?", "NFC")
+    assert loaded.charset == "ab?"
+    assert loaded.decode(ids(loaded, "axb"), group_tokens=False) == "a?b"
+
+
+# --- Unicode forms ---
+
+
+def test_text_is_not_normalised_unasked():
+    tokenizer = HTRConvTextTokenizer.from_charset("e\u0301")
+    assert tokenizer.decode(ids(tokenizer, "e\u0301"), group_tokens=False) == "e\u0301"
+
+
+@pytest.mark.parametrize("text", ["Sie schicken Ihm dȳs", "ȫ āē ü", "y\u0304 x\u0304"])
+def test_composed_text_survives_alphabets_with_combining_marks(text):
+    """READ2016 lists U+0304 and U+0308 as characters of their own beside composed letters."""
+    charset = PUBLISHED_CHARSETS["read2016"]
+    text = unicodedata.normalize("NFC", text)
+    tokenizer = HTRConvTextTokenizer.from_charset(charset, unicode_form="NFC")
+    assert tokenizer.decode(ids(tokenizer, text), group_tokens=False) == text
+    decomposed = unicodedata.normalize("NFD", text)
+    assert ids(tokenizer, decomposed) == ids(tokenizer, text)
+    assert unicodedata.normalize("NFD", tokenizer.decode(ids(tokenizer, decomposed), group_tokens=False)) == decomposed
+
+
+# --- decoding ---
+
+
+def test_collapse(tokenizer):
+    a, b = ids(tokenizer, "ab")
+    assert tokenizer.decode([0, a, a, 0, a, b, b, 0]) == "aab"
+    assert tokenizer.batch_decode([[0, 0], [a] * 3, []]) == ["", "a", ""]
+    assert tokenizer.decode([a, -100, -100]) == "a"  # Trainer pads predictions with -100
+    assert tokenizer.decode([a, a, b], group_tokens=False) == "aab"
+
+
+@pytest.mark.parametrize("text", ["hello", " aa  bb ", "", "'", "a" * 50])
+def test_labels_round_trip(tokenizer, text):
+    assert tokenizer.decode(ids(tokenizer, text), group_tokens=False) == text
+
+
+def test_offsets_and_scores(tokenizer):
+    a, b = ids(tokenizer, "ab")
+    frames = [0, a, a, 0, b]
+    assert tokenizer.decode(frames, output_char_offsets=True) == {
+        "text": "ab",
+        "char_offsets": [
+            {"char": "a", "start_offset": 1, "end_offset": 3},
+            {"char": "b", "start_offset": 4, "end_offset": 5},
+        ],
+    }
+    scored = tokenizer.collapse(frames, [0.9, 0.5, 0.8, 0.7, 0.6])
+    assert [character["score"] for character in scored] == [0.8, 0.6]
+
+
+# --- growing ---
+
+
+def test_added_characters_come_last(tokenizer, tmp_path):
+    before = tokenizer.get_vocab()
+    assert tokenizer.add_characters("aéß") == 2
+    assert len(tokenizer) == len(before) + 2
+    assert {token: tokenizer.get_vocab()[token] for token in before} == before
+    assert tokenizer.decode(ids(tokenizer, "éß"), group_tokens=False) == "éß"
+    tokenizer.save_pretrained(tmp_path)
+    assert HTRConvTextTokenizer.from_pretrained(tmp_path).charset == tokenizer.charset
+    with pytest.raises(ValueError, match="single character"):
+        tokenizer.add_characters(["ab"])
