@@ -8,7 +8,8 @@ from transformers import PreTrainedConfig
 
 # The published network is `base` (arXiv 2512.05021). `tiny` follows the same shape at a quarter of the width with six
 # blocks; `small` lies between. Layer scales start at 0.5 in the small sizes: with 1e-5 the encoder contributes nothing
-# for the first thousands of steps, which a short training run cannot afford.
+# for the first thousands of steps, which a short training run cannot afford. Linear layers must then start small: with
+# a gain of 1 the network reads nothing but blanks long after one with half of it has begun to read.
 SIZES: dict[str, dict[str, Any]] = {
     "tiny": {
         "hidden_size": 128,
@@ -19,6 +20,7 @@ SIZES: dict[str, dict[str, Any]] = {
         "upsample_after": 5,
         "mobilevit_head_dim": 32,
         "layer_scale_init_value": 0.5,
+        "xavier_gain": 0.5,
         "tcm_hidden_size": 64,
     },
     "small": {
@@ -28,6 +30,7 @@ SIZES: dict[str, dict[str, Any]] = {
         "intermediate_size": 1024,
         "mobilevit_head_dim": 32,
         "layer_scale_init_value": 0.5,
+        "xavier_gain": 0.5,
         "tcm_hidden_size": 128,
     },
     "base": {},
@@ -66,6 +69,7 @@ class HTRConvTextConfig(PreTrainedConfig):
             one head.
         mobilevit_mlp_ratio (`int`): Inner width of the MobileViT feed-forward layer, in units of its channels.
         initializer_range (`float`): Standard deviation of embeddings at the start.
+        xavier_gain (`float`): Gain of the Xavier-uniform start values of the linear layers.
         pad_token_id (`int`): Id of the CTC blank, which also pads `labels`.
         masking (`str`, *optional*): Masked training: `"span"`, `"block"` or `"single"` replaces a share of the frames
             after the backbone by a learned token while training. `None` is off.
@@ -103,6 +107,7 @@ class HTRConvTextConfig(PreTrainedConfig):
     mobilevit_head_dim: int = 64
     mobilevit_mlp_ratio: int = 4
     initializer_range: float = 0.02
+    xavier_gain: float | int = 1.0
     pad_token_id: int | None = 0
     masking: str | None = None
     mask_ratio: float | int = 0.4

@@ -84,7 +84,7 @@ class HTRConvTextPreTrainedModel(PreTrainedModel):
     def _init_weights(self, module: nn.Module):
         super()._init_weights(module)
         if isinstance(module, nn.Linear):
-            init.xavier_uniform_(module.weight)
+            init.xavier_uniform_(module.weight, gain=self.config.xavier_gain)
             if module.bias is not None:
                 init.zeros_(module.bias)
         elif isinstance(module, (nn.Conv1d, nn.Conv2d)):

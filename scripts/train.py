@@ -77,8 +77,6 @@ class LineTrainingArguments(TrainingArguments):
     metric_for_best_model: str = "cer"
     greater_is_better: bool = False
     logging_steps: float = 50
-    train_sampling_strategy: str = "group_by_length"
-    length_column_name: str = "width"
     remove_unused_columns: bool = False
     seed: int = 123
 

@@ -2,6 +2,7 @@
 
 from .collator import LineCollator
 from .lines import load_lines, load_sources, select_trainable
+from .sampler import SimilarWidthSampler
 
 
-__all__ = ["LineCollator", "load_lines", "load_sources", "select_trainable"]
+__all__ = ["LineCollator", "SimilarWidthSampler", "load_lines", "load_sources", "select_trainable"]

@@ -4,9 +4,12 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from datasets import Dataset
 from torch import nn
+from torch.utils.data import Sampler
 from transformers import EvalPrediction, Trainer
 
+from htr_convtext.data import SimilarWidthSampler
 from htr_convtext.evaluation import error_rates
 from processing import HTRConvTextTokenizer
 
@@ -15,8 +18,8 @@ class HTRConvTextTrainer(Trainer):
     """
     Trains CTC and, where the model has it, the Textual Context Module.
 
-    It logs the parts of the loss beside their sum, and its predictions are the best id of each frame with the padding
-    of each line set to the blank.
+    A training set with a column `width` is batched by it (`SimilarWidthSampler`). The parts of the loss are logged
+    beside their sum, and predictions are the best id of each frame with the padding of each line set to the blank.
     """
 
     LOSS_PARTS = ("ctc_loss", "tcm_loss")
@@ -24,6 +27,15 @@ class HTRConvTextTrainer(Trainer):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self._loss_parts: dict[str, list[torch.Tensor]] = {}
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
+        train_dataset = self.train_dataset if train_dataset is None else train_dataset
+        if "width" not in (getattr(train_dataset, "column_names", None) or []):
+            return super()._get_train_sampler(train_dataset)
+        args = self.args
+        batch_size = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+        seed = args.seed if args.data_seed is None else args.data_seed
+        return SimilarWidthSampler(train_dataset["width"], batch_size, seed)
 
     def compute_loss(self, model: nn.Module, inputs: dict, return_outputs: bool = False, num_items_in_batch=None):
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)
