@@ -5,6 +5,8 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelFor
 from modeling_htr_convtext import HTRConvTextConfig, HTRConvTextForCTC, HTRConvTextModel
 from processing import HTRConvTextImageProcessor, HTRConvTextProcessor, HTRConvTextTokenizer
 
+from .recognition import load_pipeline
+
 
 __version__ = "0.1.0"
 
@@ -25,4 +27,5 @@ __all__ = [
     "HTRConvTextModel",
     "HTRConvTextProcessor",
     "HTRConvTextTokenizer",
+    "load_pipeline",
 ]

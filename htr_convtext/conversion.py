@@ -45,7 +45,7 @@ _RENAMES = [
     (r"conv_proj\.block\.0\.", "conv_projection.convolution."),
     (r"conv_proj\.block\.1\.", "conv_projection.normalization."),
     (r"^blocks\.", "model.layers."),
-    (r"(layers\.\d+)\.attn\.rel_pos_bias\.", r"\1.attention.relative_position_bias."),
+    (r"(layers\.\d+)\.attn\.rel_pos_bias\.bias\.", r"\1.attention.relative_position_bias."),
     (r"(layers\.\d+)\.attn\.proj\.", r"\1.attention.o_proj."),
     (r"(layers\.\d+)\.attn\.", r"\1.attention."),
     (r"(layers\.\d+)\.ffn(\d)\.lin1\.", r"\1.feed_forward\2.up_proj."),
@@ -93,13 +93,14 @@ def load_checkpoint(path: str | os.PathLike) -> dict:
         raise CheckpointError(f"{path}: there is no such file.") from None
     except pickle.UnpicklingError as error:
         match = re.search(r"GLOBAL ([\w.]+)", str(error))
-        found = f"`{match[1]}`" if match else str(error).splitlines()[0]
+        found = f"`{match[1]}`" if match else str(error).partition("\n")[0]
         raise CheckpointError(
             f"{path}: refused, for it holds more than tensors and plain values: {found}. Loading that would run code "
             "from the file. If you trust it, load it yourself and save its tensors alone."
         ) from None
     except (RuntimeError, EOFError, OSError) as error:
-        raise CheckpointError(f"{path}: not a PyTorch checkpoint, or damaged. ({str(error).splitlines()[0]})") from None
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise CheckpointError(f"{path}: not a PyTorch checkpoint, or damaged. ({reason})") from None
     if not isinstance(checkpoint, Mapping):
         raise CheckpointError(f"{path}: holds a {type(checkpoint).__name__}, not a checkpoint dictionary.")
     return dict(checkpoint)

@@ -2,10 +2,8 @@
 
 import os
 
-import torch
-
-from modeling_htr_convtext import HTRConvTextConfig, HTRConvTextForCTC
-from processing import HTRConvTextProcessor
+from htr_convtext.loading import load_model
+from modeling_htr_convtext import HTRConvTextForCTC
 
 
 def export_model(model: str | os.PathLike, output: str | os.PathLike, half: bool = True) -> HTRConvTextForCTC:
@@ -15,12 +13,11 @@ def export_model(model: str | os.PathLike, output: str | os.PathLike, half: bool
     Args:
         half: Whether to store 16-bit floats. The model still loads in 32 bits, unless another `dtype` is asked for.
     """
-    config = HTRConvTextConfig.from_pretrained(model, use_tcm=False, masking=None)
-    network = HTRConvTextForCTC.from_pretrained(model, config=config, dtype=torch.float32)
+    network, processor = load_model(model, use_tcm=False, masking=None)
     state_dict = {
         name: tensor.half() if half and tensor.is_floating_point() else tensor
         for name, tensor in network.state_dict().items()
     }
     network.save_pretrained(output, state_dict=state_dict)
-    HTRConvTextProcessor.from_pretrained(model).save_pretrained(output)
+    processor.save_pretrained(output)
     return network

@@ -8,11 +8,8 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from modeling_htr_convtext import HTRConvTextForCTC, HTRConvTextPipeline
-from processing import HTRConvTextProcessor
-
-
-BUNDLED_MODEL = Path(__file__).parent / "weights" / "tiny"
+from htr_convtext.loading import load_model
+from modeling_htr_convtext import HTRConvTextPipeline
 
 
 @dataclass(frozen=True)
@@ -35,15 +32,10 @@ def load_pipeline(
         model: Folder or Hub id; by default the model that comes with this package.
         device: `"cpu"`, `"cuda"`, `"cuda:1"`, `"mps"` …; by default an accelerator if there is one.
     """
-    model = BUNDLED_MODEL if model is None else model
+    network, processor = load_model(model)
     if device is None:
         device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
-    return HTRConvTextPipeline(
-        model=HTRConvTextForCTC.from_pretrained(model).eval(),
-        processor=HTRConvTextProcessor.from_pretrained(model),
-        task="image-to-text",
-        device=device,
-    )
+    return HTRConvTextPipeline(model=network, processor=processor, task="image-to-text", device=device)
 
 
 def find_images(paths: Iterable[str | os.PathLike]) -> list[str]:

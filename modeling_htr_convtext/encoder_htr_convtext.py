@@ -11,19 +11,18 @@ from .attention_htr_convtext import HTRConvTextMultiHeadAttention
 from .configuration_htr_convtext import HTRConvTextConfig
 
 
-class HTRConvTextRelativePositionBias(nn.Module):
-    """A learned bias for each head and each distance between two frames."""
+class HTRConvTextRelativePositionBias(nn.Embedding):
+    """A learned bias for each distance between two frames and each head; zero at the start."""
 
     def __init__(self, config: HTRConvTextConfig):
-        super().__init__()
+        super().__init__(2 * config.max_relative_positions - 1, config.num_attention_heads)
         self.limit = config.max_relative_positions - 1
-        self.bias = nn.Embedding(2 * config.max_relative_positions - 1, config.num_attention_heads)
 
     def forward(self, length: int) -> torch.Tensor:
         """Bias of shape `(1, num_heads, length, length)`."""
-        position = torch.arange(length, device=self.bias.weight.device)
+        position = torch.arange(length, device=self.weight.device)
         distance = (position[:, None] - position[None, :]).clamp(-self.limit, self.limit) + self.limit
-        return self.bias(distance).permute(2, 0, 1)[None]
+        return super().forward(distance).permute(2, 0, 1)[None]
 
 
 class HTRConvTextAttention(HTRConvTextMultiHeadAttention):
@@ -132,14 +131,20 @@ class HTRConvTextLayer(GradientCheckpointingLayer):
         return self.residuals[3](hidden_states, 0.5 * self.feed_forward2(hidden_states))
 
 
+class HTRConvTextHalvingConv(nn.Conv1d):
+    """Depthwise convolution of stride 2 that starts as the mean of three frames."""
+
+    def __init__(self, channels: int):
+        super().__init__(channels, channels, kernel_size=3, stride=2, groups=channels, bias=False)
+
+
 class HTRConvTextDownsample(nn.Module):
     """Halves the sequence. A line of odd length repeats its last frame first."""
 
     def __init__(self, config: HTRConvTextConfig):
         super().__init__()
-        size = config.hidden_size
-        self.depthwise_conv = nn.Conv1d(size, size, kernel_size=3, stride=2, groups=size, bias=False)
-        self.pointwise_conv = nn.Conv1d(size, size, kernel_size=1)
+        self.depthwise_conv = HTRConvTextHalvingConv(config.hidden_size)
+        self.pointwise_conv = nn.Conv1d(config.hidden_size, config.hidden_size, kernel_size=1)
 
     def forward(self, hidden_states: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
         """`(batch_size, length, hidden_size)` to `(batch_size, ceil(length / 2), hidden_size)`."""

@@ -20,6 +20,7 @@ from .configuration_htr_convtext import HTRConvTextConfig
 from .encoder_htr_convtext import (
     HTRConvTextAttention,
     HTRConvTextDownsample,
+    HTRConvTextHalvingConv,
     HTRConvTextLayer,
     HTRConvTextRelativePositionBias,
     HTRConvTextResidual,
@@ -82,14 +83,16 @@ class HTRConvTextPreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):
+        # Only modules with parameters of their own come here, for this is custom code to the library: what starts in a
+        # special way is a class of its own.
         super()._init_weights(module)
         if isinstance(module, nn.Linear):
             init.xavier_uniform_(module.weight, gain=self.config.xavier_gain)
-            if module.bias is not None:
-                init.zeros_(module.bias)
+        elif isinstance(module, HTRConvTextHalvingConv):
+            init.constant_(module.weight, 1 / 3)
         elif isinstance(module, (nn.Conv1d, nn.Conv2d)):
             # PyTorch's own start values. The library's N(0, 0.02) leaves the convolutions of a small network too weak
-            # to learn from: CTC then reads nothing but blanks for thousands of steps.
+            # to learn from.
             init.kaiming_uniform_(module.weight, a=math.sqrt(5))
             if module.bias is not None:
                 bound = 1 / math.sqrt(module.weight[0].numel())
@@ -97,9 +100,7 @@ class HTRConvTextPreTrainedModel(PreTrainedModel):
         elif isinstance(module, HTRConvTextResidual):
             init.constant_(module.scale, self.config.layer_scale_init_value)
         elif isinstance(module, HTRConvTextRelativePositionBias):
-            init.zeros_(module.bias.weight)
-        elif isinstance(module, HTRConvTextDownsample):
-            init.constant_(module.depthwise_conv.weight, 1 / 3)
+            init.zeros_(module.weight)
         elif isinstance(module, HTRConvTextTextualContextModule):
             init.normal_(module.direction_embed, std=self.config.initializer_range)
         elif isinstance(module, HTRConvTextModel) and module.mask_token is not None:
@@ -285,7 +286,7 @@ class HTRConvTextForCTC(HTRConvTextPreTrainedModel):
             nn.init.normal_(grown.weight, std=self.config.initializer_range)
             with torch.no_grad():
                 grown.weight[:old_size] = embed.weight[:old_size]
-                grown.weight[vocab_size] = 0
+                grown.weight[vocab_size] = embed.weight[old_size]
             self.tcm_head.embed = grown
             self.tcm_head.classifier = self._grown_linear(self.tcm_head.classifier, vocab_size + 1, moved_row=old_size)
         self.config.vocab_size = vocab_size

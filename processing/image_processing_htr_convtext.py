@@ -92,7 +92,9 @@ def to_grey(image: Image.Image) -> Image.Image:
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I") or image.mode == "F":  # `convert` would clip these instead of scaling them
         array = np.asarray(image)
-        return array_to_image(array.astype(np.float64) if image.mode == "F" else array.clip(0, 65535).astype(np.uint16))
+        if image.mode == "F" or (image.mode == "I" and array.max(initial=0) <= 255):  # 32 bits need not be in use
+            return array_to_image(array)
+        return array_to_image(array.clip(0, 65535).astype(np.uint16))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

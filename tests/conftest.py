@@ -6,6 +6,8 @@ import os
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,18 @@ def draw_line(text: str, height: int = 40, padding: int = 6) -> Image.Image:
     image = Image.new("L", (max(width, 1), height), 255)
     ImageDraw.Draw(image).text((padding, padding // 2), text, fill=0, font=font)
     return image
+
+
+def run_script(name: str, *arguments, expect: int = 0) -> subprocess.CompletedProcess:
+    """Runs a program of `scripts/` as a user does, and checks its exit code."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / name), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == expect, done.stderr[-3000:]
+    return done
 
 
 @pytest.fixture

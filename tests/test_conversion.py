@@ -4,8 +4,6 @@ import argparse
 import json
 import pickle
 import random
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -13,7 +11,7 @@ import torch
 
 from htr_convtext import HTRConvTextForCTC, HTRConvTextProcessor
 from htr_convtext.conversion import CheckpointError, convert_checkpoint, load_checkpoint
-from tests.conftest import ROOT
+from tests.conftest import ROOT, run_script
 from tests.parity.standin_weights import state_dict
 
 
@@ -49,16 +47,10 @@ def checkpoint_file(weights, tmp_path_factory):
     return path
 
 
-def convert(*arguments) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, str(ROOT / "scripts/convert_checkpoint.py"), *map(str, arguments)],
-        capture_output=True, text=True, cwd=ROOT, timeout=300, env=None,
-    )  # fmt: skip
-
-
 def test_script_writes_a_folder_that_loads(checkpoint_file, weights, tmp_path):
-    done = convert("--checkpoint", checkpoint_file, "--charset", "iam", "--output", tmp_path / "iam")
-    assert done.returncode == 0, done.stderr
+    done = run_script(
+        "convert_checkpoint.py", "--checkpoint", checkpoint_file, "--charset", "iam", "--output", tmp_path / "iam"
+    )
     assert "65.9 M parameters, 79 characters" in done.stderr
     model = HTRConvTextForCTC.from_pretrained(tmp_path / "iam")
     torch.testing.assert_close(model.ctc_head.weight.data, weights["model"]["head.weight"])
@@ -76,8 +68,16 @@ def test_last_weights_and_context_module(checkpoint_file, weights):
 
 
 def test_wrong_charset(checkpoint_file, tmp_path):
-    done = convert("--checkpoint", checkpoint_file, "--charset", "lam", "--output", tmp_path / "lam")
-    assert done.returncode != 0
+    done = run_script(
+        "convert_checkpoint.py",
+        "--checkpoint",
+        checkpoint_file,
+        "--charset",
+        "lam",
+        "--output",
+        tmp_path / "lam",
+        expect=1,
+    )
     assert "80 classes, the charset 91" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "lam").exists()
@@ -111,7 +111,7 @@ class Payload:
 def test_files_that_would_run_code_are_refused(tmp_path):
     path = tmp_path / "evil.pth"
     torch.save({"model": {}, "args": Payload()}, path)
-    with pytest.raises(CheckpointError, match=r"evil\.pth: refused.*fail"):
+    with pytest.raises(CheckpointError, match=r"evil\.pth: refused.*_Fail"):
         load_checkpoint(path)
     with open(tmp_path / "legacy.pth", "wb") as stream:
         pickle.dump({"args": Payload()}, stream)

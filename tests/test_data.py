@@ -3,11 +3,12 @@
 import json
 
 import pytest
+import torch
 from datasets import Dataset
 from PIL import Image
 
 from htr_convtext import HTRConvTextConfig
-from htr_convtext.data import LineCollator, load_lines, load_sources, select_trainable
+from htr_convtext.data import LineCollator, SimilarWidthSampler, load_lines, load_sources, select_trainable
 from htr_convtext.data.lines import required_frames
 from tests.conftest import draw_line
 
@@ -101,3 +102,28 @@ def test_collator_pads_labels(processor, image_folder):
     lengths = (batch["labels"] != -100).sum(-1)
     assert sorted(lengths.tolist()) == [3, 5, 9]
     assert not (batch["labels"] == 0).any()
+
+
+# --- batches of similar width ---
+
+
+def test_sampler_gives_every_line_once_and_similar_widths():
+    widths = torch.randint(50, 1000, (1003,), generator=torch.Generator().manual_seed(0))
+    sampler = SimilarWidthSampler(widths, batch_size=8, seed=1)
+    order = list(sampler)
+    assert sorted(order) == list(range(1003))
+    assert len(sampler) == 1003
+    batches = [widths[order[start : start + 8]] for start in range(0, 1000, 8)]
+    padding = sum((batch.max() - batch).sum() for batch in batches) / widths.sum()
+    assert padding < 0.02
+    means = torch.tensor([batch.float().mean() for batch in batches])
+    neighbours = torch.corrcoef(torch.stack([means[:-1], means[1:]]))[0, 1]
+    assert abs(neighbours) < 0.25  # wide and narrow batches follow one another at random
+
+
+def test_sampler_orders_differ_by_epoch_and_repeat():
+    sampler = SimilarWidthSampler([10, 20, 30, 40] * 10, batch_size=4, seed=1)
+    first = list(sampler)
+    assert first == list(sampler)
+    sampler.set_epoch(1)
+    assert first != list(sampler)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from huggingface_hub.errors import StrictDataclassClassValidationError
 
 from htr_convtext import HTRConvTextConfig, HTRConvTextForCTC, HTRConvTextModel
 from modeling_htr_convtext.masking_htr_convtext import draw_frame_mask
@@ -66,8 +67,10 @@ def test_attention_implementations_agree(attention):
     images, mask = batch_of([96, 64])
     eager = model(images, pixel_mask=mask).logits, model(images).logits
     model.set_attn_implementation(attention)
-    torch.testing.assert_close(model(images, pixel_mask=mask).logits, eager[0], atol=1e-4, rtol=0)
-    torch.testing.assert_close(model(images).logits, eager[1], atol=1e-4, rtol=0)
+    # Flex attention uncompiled: PyTorch 2.13 generates wrong C++ for it on a CPU (undeclared `cur_qSplitSize5`).
+    with torch.compiler.set_stance("force_eager"):
+        torch.testing.assert_close(model(images, pixel_mask=mask).logits, eager[0], atol=1e-4, rtol=0)
+        torch.testing.assert_close(model(images).logits, eager[1], atol=1e-4, rtol=0)
 
 
 def test_too_high_lines_are_refused():
@@ -102,7 +105,7 @@ def test_unknown_size_lists_the_known_ones():
     ],
 )
 def test_wrong_configurations_are_refused(wrong, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(StrictDataclassClassValidationError, match=message):
         HTRConvTextConfig(
             **{"hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 3, "downsample_after": 1,
                "upsample_after": 2, **wrong}
@@ -279,11 +282,11 @@ def test_start_values():
     model = HTRConvTextForCTC(HTRConvTextConfig.from_size("tiny", use_tcm=True, masking="span"))
     state = model.state_dict()
     assert (state["model.layers.0.residuals.0.scale"] == 0.5).all()
-    assert (state["model.layers.0.attention.relative_position_bias.bias.weight"] == 0).all()
+    assert (state["model.layers.0.attention.relative_position_bias.weight"] == 0).all()
     assert (state["model.downsample.depthwise_conv.weight"] == torch.tensor(1 / 3)).all()
     assert (state["tcm_head.embed.weight"][-1] == 0).all()
     assert (state["model.layers.0.feed_forward1.up_proj.bias"] == 0).all()
-    bound = (6 / (128 + 512)) ** 0.5  # Xavier
+    bound = 0.5 * (6 / (128 + 512)) ** 0.5  # Xavier, times the gain of `tiny`
     assert state["model.layers.0.feed_forward1.up_proj.weight"].abs().max().item() == pytest.approx(bound, rel=0.01)
 
 

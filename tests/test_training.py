@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -14,21 +12,11 @@ from htr_convtext import HTRConvTextForCTC
 from htr_convtext.data import LineCollator, load_lines, select_trainable
 from htr_convtext.evaluation import error_rates
 from htr_convtext.training import HTRConvTextTrainer, character_metrics
-from tests.conftest import ROOT, build_model, draw_line
+from tests.conftest import build_model, draw_line, run_script
 from tests.test_data import write_image_folder
 
 
 WORDS = ["abc", "cab", "bac", "a cab", "ab", "bca", "c ab", "cba"]
-
-
-def run(script: str, *arguments, expect: int = 0) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "OMP_NUM_THREADS": "2", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / script), *map(str, arguments)],
-        capture_output=True, text=True, timeout=600, env=environment,
-    )  # fmt: skip
-    assert done.returncode == expect, done.stderr[-3000:]
-    return done
 
 
 @pytest.fixture
@@ -126,20 +114,20 @@ def test_scripts_from_training_to_reading(tmp_path):
     common += ["--per_device_train_batch_size", 8, "--logging_steps", 20, "--report_to", "none", "--drop_path_rate", 0]
     common += ["--hidden_dropout", 0, "--attention_dropout", 0, "--warmup_steps", 10, "--learning_rate", 2e-3]
     steps = ["--eval_steps", 60, "--save_steps", 60]
-    done = run("train.py", *common, *steps, "--max_steps", 60)
+    done = run_script("train.py", *common, *steps, "--max_steps", 60)
     assert "charset: 4 characters" in done.stderr
     assert "train: 8 of 8 lines" in done.stderr
-    done = run("train.py", *common, *steps, "--max_steps", 120, "--resume_from_checkpoint", "True")
+    done = run_script("train.py", *common, *steps, "--max_steps", 120, "--resume_from_checkpoint", "True")
     state = json.loads((out / "checkpoint-120" / "trainer_state.json").read_text())
     assert [entry["step"] for entry in state["log_history"] if "eval_cer" in entry] == [60, 120]
 
-    done = run("export.py", "--model", out / "best", "--output", tmp_path / "model")
+    done = run_script("export.py", "--model", out / "best", "--output", tmp_path / "model")
     exported = HTRConvTextForCTC.from_pretrained(tmp_path / "model")
     assert exported.tcm_head is None
     assert exported.dtype == torch.float32
     assert (tmp_path / "model" / "pipeline_htr_convtext.py").exists()
 
-    done = run(
+    done = run_script(
         "evaluate.py", "--model", tmp_path / "model", "--data", data, "--split", "validation",
         "--output", tmp_path / "report", "--device", "cpu",
     )  # fmt: skip
@@ -150,7 +138,7 @@ def test_scripts_from_training_to_reading(tmp_path):
     predictions = (tmp_path / "report" / "predictions.jsonl").read_text().splitlines()
     assert sorted(json.loads(line)["reference"] for line in predictions) == sorted(WORDS)
 
-    done = run("recognize.py", data / "validation" / "3.png", "--model", tmp_path / "model", "--device", "cpu")
+    done = run_script("recognize.py", data / "validation" / "3.png", "--model", tmp_path / "model", "--device", "cpu")
     assert done.stdout == f"{data / 'validation' / '3.png'}\ta cab\n"
 
 
@@ -165,7 +153,7 @@ def test_one_bad_file_does_not_stop_the_others(model_folder, tmp_path):
     draw_line("good too").save(folder / "below" / "c.tif")
     (folder / "notes.txt").write_text("no image")
     output = tmp_path / "lines.jsonl"
-    done = run(
+    done = run_script(
         "recognize.py", folder, tmp_path / "gone.png", "--model", model_folder, "--format", "jsonl",
         "--output", output, "--batch-size", 2, "--device", "cpu", expect=1,
     )  # fmt: skip
@@ -180,7 +168,7 @@ def test_one_bad_file_does_not_stop_the_others(model_folder, tmp_path):
 
 @pytest.mark.parametrize("script", ["recognize.py", "train.py", "evaluate.py", "export.py", "convert_checkpoint.py"])
 def test_help_has_examples(script):
-    assert "Examples:" in run(script, "--help").stdout
+    assert "Examples:" in run_script(script, "--help").stdout
 
 
 @pytest.mark.parametrize(
@@ -188,12 +176,12 @@ def test_help_has_examples(script):
     [
         ("recognize.py", ["--model", "nowhere", "x.png"], "nowhere"),
         ("train.py", ["--data", "nowhere", "--output_dir", "out"], "nowhere"),
-        ("evaluate.py", ["--data", "nowhere"], "nowhere"),
+        ("evaluate.py", ["--model", "nowhere", "--data", "x"], "nowhere"),
         ("export.py", ["--model", "nowhere", "--output", "out"], "nowhere"),
     ],
 )
 def test_missing_things_are_named_in_one_line(script, arguments, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    done = run(script, *arguments, expect=1)
+    done = run_script(script, *arguments, expect=1)
     assert message in done.stderr
     assert "Traceback" not in done.stderr

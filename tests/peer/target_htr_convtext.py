@@ -1,0 +1,60 @@
+"""What `common_suites.py` needs to know about this package."""
+
+import torch
+
+from htr_convtext import (
+    HTRConvTextConfig,
+    HTRConvTextForCTC,
+    HTRConvTextImageProcessor,
+    HTRConvTextModel,
+    HTRConvTextProcessor,
+    HTRConvTextTokenizer,
+)
+from modeling_htr_convtext import HTRConvTextPipeline
+
+
+CONFIG_CLASS, MODEL_CLASS, CTC_CLASS = HTRConvTextConfig, HTRConvTextModel, HTRConvTextForCTC
+IMAGE_PROCESSOR_CLASS, TOKENIZER_CLASS = HTRConvTextImageProcessor, HTRConvTextTokenizer
+PROCESSOR_CLASS, PIPELINE_CLASS, TASK = HTRConvTextProcessor, HTRConvTextPipeline, "image-to-text"
+
+BATCH_SIZE, HEIGHT, WIDTH, NUM_CHANNELS = 3, 16, 64, 1
+SEQ_LENGTH = 16  # frames that the first ConvText block sees
+TINY_CONFIG = {
+    "vocab_size": 24,
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 24,
+    "downsample_after": 1,
+    "upsample_after": 2,
+    "mobilevit_head_dim": 4,
+    "layer_scale_init_value": 1.0,
+    "hidden_dropout": 0.0,
+    "attention_dropout": 0.0,
+    "drop_path_rate": 0.0,
+}
+
+
+def inputs(config: HTRConvTextConfig) -> dict[str, torch.Tensor]:
+    """Inputs without labels, batch first; row 0, which a common test replays alone, is half padding."""
+    generator = torch.Generator().manual_seed(0)
+    mask = torch.ones(BATCH_SIZE, WIDTH, dtype=torch.long)
+    mask[0, WIDTH // 2 :] = 0
+    return {
+        "pixel_values": torch.rand(BATCH_SIZE, NUM_CHANNELS, HEIGHT, WIDTH, generator=generator),
+        "pixel_mask": mask,
+    }
+
+
+def labels(config: HTRConvTextConfig) -> torch.Tensor:
+    return torch.randint(1, config.vocab_size, (BATCH_SIZE, 5), generator=torch.Generator().manual_seed(1))
+
+
+def tokenizer() -> HTRConvTextTokenizer:
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    return HTRConvTextTokenizer.from_charset(f" {letters}{letters.upper()}0123456789.,!?'-[]()<>/_:;", unknown="drop")
+
+
+def image_processor_kwargs() -> dict:
+    return {"size": {"height": 16, "width": 64}, "pad_to_max_width": True, "do_normalize": True, "image_mean": [0.5],
+            "image_std": [0.5]}  # fmt: skip
