@@ -30,6 +30,4 @@ def load_model(
         return model.eval(), HTRConvTextProcessor.from_pretrained(source)
     except (OSError, ValueError) as error:
         reason = str(error).partition("\n")[0]
-        raise ValueError(
-            f"{source}: no model folder, nor a Hub model in reach. ({reason})"
-        ) from error
+        raise ValueError(f"{source}: no model folder, nor a Hub model in reach. ({reason})") from error

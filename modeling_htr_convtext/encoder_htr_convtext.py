@@ -168,4 +168,5 @@ class HTRConvTextUpsample(nn.Module):
 
     def forward(self, hidden_states: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:
         hidden_states = self.projection(hidden_states.transpose(1, 2)).transpose(1, 2)
-        return hidden_states.repeat_interleave(2, dim=1)[:, : skip.shape[1]] + skip
+        index = torch.arange(skip.shape[1], device=skip.device) // 2
+        return hidden_states.index_select(1, index) + skip

@@ -68,9 +68,14 @@ class HTRConvTextTokenizer(PreTrainedTokenizer):
         if vocab_file is not None:
             with open(vocab_file, encoding="utf-8") as handle:
                 self.encoder = json.load(handle)
-        if self.encoder.get(str(pad_token)) != 0:
-            raise ValueError(f"The blank {str(pad_token)!r} must have id 0 in {vocab_file}.")
         self.decoder = {index: token for token, index in self.encoder.items()}
+        if sorted(self.decoder) != list(range(len(self.encoder))):
+            raise ValueError(f"{vocab_file}: the ids must be 0, 1, 2 … without gaps; id 0 is the blank.")
+        if self.encoder.get(str(pad_token), 0) != 0:
+            raise ValueError(f"{vocab_file}: {str(pad_token)!r} names the blank, but is a character with another id.")
+        del self.encoder[self.decoder[0]]
+        self.encoder = {str(pad_token): 0, **self.encoder}
+        self.decoder[0] = str(pad_token)
         if unknown not in ("error", "drop", "replace"):
             raise ValueError(f"`unknown` must be 'error', 'drop' or 'replace'; got {unknown!r}.")
         if unknown == "replace" and replacement not in self.encoder:

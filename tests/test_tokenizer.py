@@ -151,3 +151,11 @@ def test_added_characters_come_last(tokenizer, tmp_path):
     assert HTRConvTextTokenizer.from_pretrained(tmp_path).charset == tokenizer.charset
     with pytest.raises(ValueError, match="single character"):
         tokenizer.add_characters(["ab"])
+
+
+def test_bad_vocabulary_files(tmp_path):
+    path = tmp_path / "vocab.json"
+    for vocabulary, message in (('{"<pad>": 0, "a": 2}', "without gaps"), ('{"a": 0, "<pad>": 1}', "names the blank")):
+        path.write_text(vocabulary)
+        with pytest.raises(ValueError, match=message):
+            HTRConvTextTokenizer(str(path))

@@ -190,6 +190,9 @@ class PeerTokenizerTest(TokenizerTesterMixin, unittest.TestCase):
         self.assertEqual(tok.decode([0, ids[0], ids[0], 0, ids[1], ids[2], ids[2], 0, 0]), "aab")
         self.assertEqual(tok.batch_decode([[0, 0], [ids[2]] * 3]), ["", "b"])
 
+    def test_tokenize_special_tokens(self):
+        self.skipTest("every string is text: special tokens are never split off")
+
     def test_pretokenized_inputs(self):
         self.skipTest("character tokenizer: words have no boundaries to restore")
 

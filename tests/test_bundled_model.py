@@ -1,0 +1,40 @@
+"""The model that comes with the package."""
+
+import json
+
+import pytest
+from safetensors import safe_open
+
+from htr_convtext.evaluation import error_rates
+from htr_convtext.loading import BUNDLED_MODEL
+from htr_convtext.recognition import load_pipeline
+from tests.conftest import ROOT, run_script
+
+
+@pytest.fixture(scope="module")
+def examples() -> list[dict]:
+    lines = (ROOT / "examples" / "metadata.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_it_is_small_and_without_the_context_module():
+    (weights,) = BUNDLED_MODEL.glob("*.safetensors")
+    assert weights.stat().st_size < 10e6
+    with safe_open(weights, framework="pt") as tensors:
+        names = list(tensors.keys())
+        assert tensors.get_tensor("ctc_head.weight").element_size() == 2
+    assert not [name for name in names if name.startswith("tcm_head")]
+
+
+def test_it_reads_rendered_lines(examples):
+    """Lines drawn with fonts are not what it learned, so the bound is loose; an untrained network is at 1 and above."""
+    pipeline = load_pipeline(device="cpu")
+    latin = [line for line in examples if not line["file_name"].startswith("vi")]
+    read = pipeline([str(ROOT / "examples" / line["file_name"]) for line in latin], batch_size=4)
+    rates = error_rates([line["text"] for line in latin], [line["text"] for line in read])
+    assert rates.cer < 0.5, [line["text"] for line in read]
+
+
+def test_recognize_reads_the_examples(examples):
+    done = run_script("recognize.py", ROOT / "examples", "--device", "cpu")
+    assert len(done.stdout.splitlines()) == len(examples) == 10
