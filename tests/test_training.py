@@ -127,6 +127,18 @@ def test_scripts_from_training_to_reading(tmp_path):
     assert exported.dtype == torch.float32
     assert (tmp_path / "model" / "pipeline_htr_convtext.py").exists()
 
+    write_image_folder(tmp_path / "more", "train", ["xyz", "zab"])
+    write_image_folder(tmp_path / "more", "validation", ["xyz"])
+    done = run_script(
+        "train.py", "--data", tmp_path / "more", "--model", tmp_path / "model", "--max_steps", 1,
+        "--output_dir", tmp_path / "tuned", "--use_cpu", "True", "--eval_steps", 1, "--save_steps", 1,
+    )  # fmt: skip
+    tuned = HTRConvTextForCTC.from_pretrained(tmp_path / "tuned" / "best")
+    assert tuned.config.vocab_size == exported.config.vocab_size + 3
+    assert tuned.tcm_head is not None
+    learned = slice(0, exported.config.vocab_size)
+    torch.testing.assert_close(tuned.ctc_head.weight[learned], exported.ctc_head.weight, atol=0.01, rtol=0)
+
     done = run_script(
         "evaluate.py", "--model", tmp_path / "model", "--data", data, "--split", "validation",
         "--output", tmp_path / "report", "--device", "cpu",
