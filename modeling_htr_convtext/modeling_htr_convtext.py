@@ -150,35 +150,40 @@ class HTRConvTextModel(HTRConvTextPreTrainedModel):
             masked_frames = draw_frame_mask(self.config, hidden_states.shape[:2], frame_mask, hidden_states.device)
             hidden_states = torch.where(masked_frames[..., None], self.mask_token.to(hidden_states), hidden_states)
 
-        full_lengths, full_frame_mask, skip = lengths, frame_mask, None
-        attention_mask = self._attention_mask(hidden_states, frame_mask)
-        for index, layer in enumerate(self.layers):
-            if index == self.config.downsample_after:
-                skip = hidden_states
-                hidden_states = self.downsample(hidden_states, lengths)
-                if lengths is not None:
-                    lengths = halve(lengths)
-                    frame_mask = length_mask(lengths, hidden_states.shape[1])
-                    attention_mask = self._attention_mask(hidden_states, frame_mask)
-            if index == self.config.upsample_after:
-                hidden_states = self.upsample(hidden_states, skip)
-                lengths, frame_mask = full_lengths, full_frame_mask
-                attention_mask = self._attention_mask(hidden_states, frame_mask)
-            hidden_states = layer(hidden_states, attention_mask=attention_mask, frame_mask=frame_mask, **kwargs)
-        if self.config.upsample_after == len(self.layers):
+        layers, down, up = list(self.layers), self.config.downsample_after, self.config.upsample_after
+        hidden_states = self._encode(layers[:down], hidden_states, lengths, **kwargs)
+        if down is not None:
+            skip = hidden_states
+            hidden_states = self.downsample(hidden_states, lengths)
+            halved = None if lengths is None else halve(lengths)
+            hidden_states = self._encode(layers[down:up], hidden_states, halved, **kwargs)
             hidden_states = self.upsample(hidden_states, skip)
+            hidden_states = self._encode(layers[up:], hidden_states, lengths, **kwargs)
         hidden_states = self.norm(hidden_states)
 
         return HTRConvTextModelOutput(
             last_hidden_state=hidden_states,
-            attention_mask=None if full_frame_mask is None else full_frame_mask.int(),
+            attention_mask=None if frame_mask is None else frame_mask.int(),
             masked_frames=None if masked_frames is None else masked_frames.int(),
         )
 
-    def _attention_mask(self, hidden_states: torch.Tensor, frame_mask: torch.Tensor | None):
-        if frame_mask is None:
-            return None
-        return create_bidirectional_mask(config=self.config, inputs_embeds=hidden_states, attention_mask=frame_mask)
+    def _encode(
+        self,
+        layers: list[HTRConvTextLayer],
+        hidden_states: torch.Tensor,
+        lengths: torch.Tensor | None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> torch.Tensor:
+        """Runs the frames `(batch_size, sequence_length, hidden_size)` through ConvText blocks of one resolution."""
+        frame_mask = attention_mask = None
+        if lengths is not None:
+            frame_mask = length_mask(lengths, hidden_states.shape[1])
+            attention_mask = create_bidirectional_mask(
+                config=self.config, inputs_embeds=hidden_states, attention_mask=frame_mask
+            )
+        for layer in layers:
+            hidden_states = layer(hidden_states, attention_mask=attention_mask, frame_mask=frame_mask, **kwargs)
+        return hidden_states
 
 
 def ctc_loss_function(
@@ -191,7 +196,7 @@ def ctc_loss_function(
     """
     mask = (labels >= 0) & (labels != blank_token_id)
     log_probs = nn.functional.log_softmax(logits, dim=-1, dtype=torch.float32).transpose(0, 1)
-    # cuDNN's CTC cannot zero infinite losses.
+    # As transformers does: cuDNN's CTC is not deterministic and takes only some inputs.
     with torch.backends.cudnn.flags(enabled=False):
         return nn.functional.ctc_loss(
             log_probs,

@@ -41,7 +41,10 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescript
 
 def main() -> None:
     parser = HfArgumentParser(
-        (ModelArguments, LineTrainingArguments), description=__doc__, formatter_class=HelpFormatter
+        (ModelArguments, LineTrainingArguments),
+        usage="train.py --data DATA [DATA ...] --output_dir DIR [options]",
+        description=__doc__,
+        formatter_class=HelpFormatter,
     )
     arguments, training_arguments = parser.parse_args_into_dataclasses()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
