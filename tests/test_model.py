@@ -73,6 +73,17 @@ def test_attention_implementations_agree(attention):
         torch.testing.assert_close(model(images).logits, eager[1], atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("masked", [False, True])
+@torch.no_grad()
+def test_compiles_as_one_graph_for_any_width(masked):
+    model = build_model()
+    compiled = torch.compile(model, fullgraph=True, dynamic=True, backend="eager")
+    for widths in ([96, 64], [101, 37], [64, 64]):
+        images, mask = batch_of(widths)
+        feed = {"pixel_mask": mask} if masked else {}
+        torch.testing.assert_close(compiled(images, **feed).logits, model(images, **feed).logits, atol=1e-4, rtol=0)
+
+
 def test_too_high_lines_are_refused():
     with pytest.raises(ValueError, match="64 pixels high"):
         build_model()(torch.rand(1, 1, 80, 64))
