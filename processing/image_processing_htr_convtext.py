@@ -1,6 +1,7 @@
 """Line images for HTR-ConvText: any picture to grey `pixel_values` of a fixed height. Works without torchvision."""
 
 import os
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -33,38 +34,63 @@ class HTRConvTextImageProcessorKwargs(ImagesKwargs, total=False):
     do_invert: bool
 
 
-def open_image(source: str | os.PathLike) -> Image.Image:
+def open_image(source: str | os.PathLike | BinaryIO, name: str | None = None) -> Image.Image:
     """
-    Opens an image file (first page) or URL and reads its pixels.
+    Opens an image (the first page of a file with several), reads its pixels and turns it upright.
+
+    Args:
+        source: File name, URL or opened file.
+        name: What to call it in errors; by default the file name.
 
     Raises:
-        ValueError: names the file if it is missing, empty, truncated, too large or no image.
+        ValueError: names the image if it is missing, empty, damaged, too large or no image.
     """
-    source = os.fspath(source)
-    if source.startswith(("http://", "https://", "data:")):
-        return load_image(source)
+    if isinstance(source, (str, os.PathLike)):
+        source = os.fspath(source)
+    name = name or (source if isinstance(source, str) else "The image")
     try:
+        if isinstance(source, str) and source.startswith(("http://", "https://", "data:")):
+            return load_image(source)
         image = Image.open(source)
         image.load()
-    except FileNotFoundError as error:
-        raise ValueError(f"{source}: there is no such file.") from error
-    except IsADirectoryError as error:
-        raise ValueError(f"{source}: this is a folder; give the image files in it.") from error
-    except UnidentifiedImageError as error:
-        raise ValueError(f"{source}: not an image, or of a format that Pillow cannot read.") from error
+    except FileNotFoundError:
+        raise ValueError(f"{name}: there is no such file.") from None
+    except IsADirectoryError:
+        raise ValueError(f"{name}: this is a folder; give the image files in it.") from None
+    except UnidentifiedImageError:
+        raise ValueError(f"{name}: not an image, or of a format that Pillow cannot read.") from None
     except Image.DecompressionBombError as error:
-        raise ValueError(f"{source}: too many pixels for a line image; cut the lines out first. ({error})") from error
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ValueError(f"{source}: the image is damaged or cut short; export it again. ({error})") from error
-    return image
+        raise ValueError(f"{name}: too many pixels for a line image; cut the lines out first. ({error})") from None
+    except Exception as error:  # Pillow's readers raise almost anything on damaged files
+        raise ValueError(f"{name}: the image is damaged or cut short; export it again. ({error})") from error
+    return upright(image)
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Applies the EXIF orientation; an image whose EXIF data are damaged stays as it is."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # Pillow raises almost anything on malformed tags, which matter to nobody here
+        return image
+
+
+def as_numpy(array) -> np.ndarray:
+    """An array or tensor, on any device, as a numpy array."""
+    return array.detach().cpu().numpy() if hasattr(array, "detach") else np.asarray(array)
 
 
 def array_to_image(array: np.ndarray) -> Image.Image:
     """
     An array of `(height, width)`, `(height, width, channels)` or `(channels, height, width)` as an 8-bit image.
 
-    Floats are taken as 0…1, or as 0…255 if any is above 1; 16-bit integers as 0…65535.
+    Floats are taken as 0…1, or as 0…255 if any is above 2 (resampling may overshoot 1 a little); integers as 0…255, or
+    as 0…65535 if they are unsigned 16-bit ones or any is above 255.
+
+    Raises:
+        ValueError: if the array is empty, not finite or of another shape.
     """
+    if 0 in array.shape:
+        raise ValueError(f"The image is empty: its shape is {array.shape}.")
     if array.ndim == 3 and array.shape[-1] not in (1, 2, 3, 4):
         array = np.moveaxis(array, 0, -1)
     if array.ndim == 3 and array.shape[-1] == 1:
@@ -73,28 +99,24 @@ def array_to_image(array: np.ndarray) -> Image.Image:
         raise ValueError(
             f"An image array must have 1 to 4 channels, first or last, or none; this one has shape {array.shape}."
         )
+    if not np.isfinite(array).all():
+        raise ValueError("The image array holds values that are not finite.")
     if array.dtype == bool:
-        array = array * np.uint8(255)
-    elif array.dtype == np.uint16:
-        array = np.round(array / 257)
+        largest = 1
     elif np.issubdtype(array.dtype, np.floating):
-        if not np.isfinite(array).all():
-            raise ValueError("The image array holds values that are not finite.")
-        if array.size and array.max() <= 1:
-            array = np.round(array * 255)
+        largest = 1 if array.max() <= 2 else 255
+    else:
+        largest = 65535 if array.dtype == np.uint16 or array.max() > 255 else 255
+    if largest != 255:
+        array = np.round(array * (255 / largest))
     return Image.fromarray(np.clip(array, 0, 255).astype(np.uint8))
 
 
 def to_grey(image: Image.Image) -> Image.Image:
-    """
-    Any Pillow image as 8-bit grey, upright: EXIF orientation applied, transparency on white, 16 bits scaled down.
-    """
-    image = ImageOps.exif_transpose(image)
+    """Any upright Pillow image as 8-bit grey: transparency on white, 16 bits and floats scaled down."""
     if image.mode.startswith("I") or image.mode == "F":  # `convert` would clip these instead of scaling them
         array = np.asarray(image)
-        if image.mode == "F" or (image.mode == "I" and array.max(initial=0) <= 255):  # 32 bits need not be in use
-            return array_to_image(array)
-        return array_to_image(array.clip(0, 65535).astype(np.uint16))
+        return array_to_image(array.astype(np.uint16) if image.mode.startswith("I;16") else array)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
@@ -143,27 +165,27 @@ class HTRConvTextImageProcessor(PilBackend):
         return max(1, min(int(width * horizontal_scale * size.height / height), size.width))
 
     def fetch_images(self, images):
-        """File names and URLs are opened; images, arrays and tensors pass."""
+        """File names and URLs are opened, grey arrays without a channel axis become images; everything else passes."""
         if isinstance(images, (list, tuple)):
             return [self.fetch_images(image) for image in images]
         if isinstance(images, (str, os.PathLike)):
             return open_image(images)
-        if getattr(images, "ndim", None) == 2:  # a grey array without a channel axis
-            return images[None]
+        if getattr(images, "ndim", None) == 2:
+            return array_to_image(as_numpy(images))
         return super().fetch_images(images)
 
     def process_image(self, image, **kwargs) -> np.ndarray:
-        """One image to an 8-bit array of `(1, height, width)`."""
-        name = getattr(image, "filename", "") or "The image"
+        """
+        One image to an 8-bit array of `(1, height, width)`, upright and grey.
+
+        Raises:
+            ValueError: if the image is empty or cannot be converted.
+        """
         if not isinstance(image, Image.Image):
-            array = image.detach().cpu().numpy() if hasattr(image, "detach") else np.asarray(image)
-            if 0 not in array.shape:
-                image = array_to_image(array)
-            else:
-                raise ValueError(f"The image is empty: its shape is {array.shape}.")
+            image = array_to_image(as_numpy(image))
         if 0 in image.size:
-            raise ValueError(f"{name} is empty: it has {image.width} × {image.height} pixels.")
-        return np.asarray(to_grey(image))[None]
+            raise ValueError(f"The image is empty: it has {image.width} × {image.height} pixels.")
+        return np.asarray(to_grey(upright(image)))[None]
 
     def _preprocess(
         self,

@@ -1,5 +1,6 @@
 """Image processor and tokenizer of HTR-ConvText in one."""
 
+from transformers.image_processing_utils import BatchFeature
 from transformers.processing_utils import ProcessingKwargs, ProcessorMixin, Unpack
 
 
@@ -33,13 +34,17 @@ class HTRConvTextProcessor(ProcessorMixin):
         Returns:
             `pixel_values` `(batch_size, 1, height, width)` and `pixel_mask` `(batch_size, width)` for images, `labels`
             `(batch_size, length)` padded with the blank for text.
+
+        Raises:
+            ValueError: if neither is given, an image cannot be read (the file is named), or a text has an unknown
+                character (the character and the text are named).
         """
         if images is None and text is None:
             raise ValueError("Give `images`, `text` or both.")
         kwargs = self._merge_kwargs(
             HTRConvTextProcessorKwargs, tokenizer_init_kwargs=self.tokenizer.init_kwargs, **kwargs
         )
-        inputs = self.image_processor(images, **kwargs["images_kwargs"]) if images is not None else {}
+        inputs = self.image_processor(images, **kwargs["images_kwargs"]) if images is not None else BatchFeature()
         if text is not None:
             inputs["labels"] = self.tokenizer(text, **kwargs["text_kwargs"])["input_ids"]
         return inputs

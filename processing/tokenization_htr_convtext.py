@@ -66,23 +66,8 @@ class HTRConvTextTokenizer(PreTrainedTokenizer):
     ):
         self.encoder: dict[str, int] = {str(pad_token): 0}
         if vocab_file is not None:
-            with open(vocab_file, encoding="utf-8") as handle:
-                self.encoder = json.load(handle)
+            self.encoder = read_vocabulary(vocab_file, str(pad_token))
         self.decoder = {index: token for token, index in self.encoder.items()}
-        if sorted(self.decoder) != list(range(len(self.encoder))):
-            raise ValueError(f"{vocab_file}: the ids must be 0, 1, 2 … without gaps; id 0 is the blank.")
-        if self.encoder.get(str(pad_token), 0) != 0:
-            raise ValueError(f"{vocab_file}: {str(pad_token)!r} names the blank, but is a character with another id.")
-        del self.encoder[self.decoder[0]]
-        self.encoder = {str(pad_token): 0, **self.encoder}
-        self.decoder[0] = str(pad_token)
-        if unknown not in ("error", "drop", "replace"):
-            raise ValueError(f"`unknown` must be 'error', 'drop' or 'replace'; got {unknown!r}.")
-        if unknown == "replace" and replacement not in self.encoder:
-            raise ValueError(f"`replacement` must be a character of the vocabulary; got {replacement!r}.")
-        if unicode_form not in (None, "NFC"):
-            raise ValueError(f"`unicode_form` must be None or 'NFC'; got {unicode_form!r}.")
-        self.unknown, self.replacement, self.unicode_form = unknown, replacement, unicode_form
         self.unknown_counts: Counter[str] = Counter()
         kwargs.setdefault("unk_token", None)
         kwargs.setdefault("split_special_tokens", True)
@@ -94,6 +79,15 @@ class HTRConvTextTokenizer(PreTrainedTokenizer):
             special_tokens_pattern="none",
             **kwargs,
         )
+        self.set_policy(unknown, replacement, unicode_form)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike, *args, **kwargs):
+        """As transformers' own, but a folder without a vocabulary is an error (`ValueError`)."""
+        tokenizer = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        if tokenizer.vocab_size == 1:
+            raise ValueError(f"{pretrained_model_name_or_path}: there is no {VOCAB_FILES_NAMES['vocab_file']}.")
+        return tokenizer
 
     # --- building a vocabulary ---
 
@@ -105,23 +99,34 @@ class HTRConvTextTokenizer(PreTrainedTokenizer):
         Raises:
             ValueError: if a character occurs twice or the charset is empty.
         """
-        tokenizer = cls(**{**kwargs, "unknown": "error", "replacement": None})
+        policy = {name: kwargs.pop(name) for name in ("unknown", "replacement", "unicode_form") if name in kwargs}
+        tokenizer = cls(**kwargs)
         added = tokenizer.add_characters(charset, strict=True)
         if not added:
             raise ValueError("The charset is empty.")
-        if kwargs.get("unknown") or kwargs.get("replacement"):
-            tokenizer.set_unknown(kwargs.get("unknown", "error"), kwargs.get("replacement"))
+        tokenizer.set_policy(**{"unknown": "error", **policy})
         return tokenizer
 
     @classmethod
     def from_charset_file(cls, path: str | os.PathLike, **kwargs) -> "HTRConvTextTokenizer":
-        """As `from_charset`, from a UTF-8 text file; line breaks are not part of the charset."""
-        with open(path, encoding="utf-8") as handle:
+        """
+        As `from_charset`, from a UTF-8 text file; line breaks are not part of the charset.
+
+        Raises:
+            OSError: if the file cannot be read.
+            ValueError: if it is empty, not UTF-8 or repeats a character.
+        """
+        with open(path, encoding="utf-8-sig") as handle:
             return cls.from_charset(handle.read().replace("\r", "").replace("\n", ""), **kwargs)
 
     @classmethod
     def from_corpus(cls, texts: Iterable[str], min_count: int = 1, **kwargs) -> "HTRConvTextTokenizer":
-        """A tokenizer of the characters that occur at least `min_count` times in `texts`, sorted by code point."""
+        """
+        A tokenizer of the characters that occur at least `min_count` times in `texts`, sorted by code point.
+
+        Raises:
+            ValueError: if there are none.
+        """
         form = kwargs.get("unicode_form")
         counts = Counter()
         for text in texts:
@@ -131,7 +136,12 @@ class HTRConvTextTokenizer(PreTrainedTokenizer):
 
     @classmethod
     def from_published(cls, name: str, **kwargs) -> "HTRConvTextTokenizer":
-        """A tokenizer with the alphabet of a published checkpoint: `iam`, `read2016`, `lam` or `vnondb`."""
+        """
+        A tokenizer with the alphabet of a published checkpoint: `iam`, `read2016`, `lam` or `vnondb`.
+
+        Raises:
+            ValueError: if the name is none of these.
+        """
         if name not in PUBLISHED_CHARSETS:
             raise ValueError(f"Unknown alphabet {name!r}: choose one of {', '.join(PUBLISHED_CHARSETS)}.")
         return cls.from_charset(PUBLISHED_CHARSETS[name], **kwargs)
@@ -141,29 +151,42 @@ class HTRConvTextTokenizer(PreTrainedTokenizer):
         Appends the characters that are new; ids of old ones stay. Returns how many were added.
 
         Grow the model too: `model.resize_vocabulary(len(tokenizer))`.
+
+        Raises:
+            ValueError: if something in `characters` is not one character, or, with `strict`, not new; nothing is added
+                then.
         """
-        added = 0
+        new: dict[str, int] = {}
         for character in characters:
             if len(character) != 1:
                 raise ValueError(f"{character!r} is not a single character.")
-            if character in self.encoder:
-                if strict:
-                    raise ValueError(f"{describe(character)} occurs twice in the charset.")
-                continue
-            index = len(self.encoder)
-            self.encoder[character], self.decoder[index] = index, character
-            added += 1
+            if character not in self.encoder and character not in new:
+                new[character] = len(self.encoder) + len(new)
+            elif strict:
+                raise ValueError(f"{describe(character)} occurs twice in the charset.")
+        if new and len(self) > len(self.encoder):
+            raise ValueError("Characters must be added before special tokens (`add_tokens`), which have the next ids.")
+        self.encoder.update(new)
+        self.decoder.update({index: character for character, index in new.items()})
         self._update_total_vocab_size()
-        return added
+        return len(new)
 
-    def set_unknown(self, unknown: str, replacement: str | None = None) -> None:
-        """Changes what happens to characters outside the vocabulary; see the class."""
+    def set_policy(self, unknown: str, replacement: str | None = None, unicode_form: str | None = None) -> None:
+        """
+        Changes what happens to characters outside the vocabulary and to the Unicode form; see the class.
+
+        Raises:
+            ValueError: if a value is unknown, or the replacement not in the vocabulary.
+        """
         if unknown not in ("error", "drop", "replace"):
             raise ValueError(f"`unknown` must be 'error', 'drop' or 'replace'; got {unknown!r}.")
-        if unknown == "replace" and replacement not in self.encoder:
+        if unknown == "replace" and self.encoder.get(replacement, 0) == 0:
             raise ValueError(f"`replacement` must be a character of the vocabulary; got {replacement!r}.")
-        self.unknown, self.replacement = unknown, replacement
-        self.init_kwargs.update(unknown=unknown, replacement=replacement)
+        if unicode_form not in (None, "NFC"):
+            raise ValueError(f"`unicode_form` must be None or 'NFC'; got {unicode_form!r}.")
+        policy = {"unknown": unknown, "replacement": replacement, "unicode_form": unicode_form}
+        self.unknown, self.replacement, self.unicode_form = unknown, replacement, unicode_form
+        self.init_kwargs.update(policy)
 
     @property
     def charset(self) -> str:
@@ -182,7 +205,7 @@ class HTRConvTextTokenizer(PreTrainedTokenizer):
     def _tokenize(self, text: str, **kwargs) -> list[str]:
         characters = []
         for character in unicodedata.normalize(self.unicode_form, text) if self.unicode_form else text:
-            if character in self.encoder:
+            if self.encoder.get(character, 0) != 0:  # the name of the blank is text too
                 characters.append(character)
                 continue
             parts = unicodedata.normalize("NFD", character) if self.unicode_form else ""
@@ -223,18 +246,27 @@ class HTRConvTextTokenizer(PreTrainedTokenizer):
         Returns:
             One dict per character: `char`, `start_offset` and `end_offset` (frames, end exclusive), and `score` if
             `frame_scores` were given.
+
+        Raises:
+            ValueError: names an id that is not in the vocabulary.
         """
         characters, position = [], 0
         scores = None if frame_scores is None else [float(score) for score in frame_scores]
         for index, run in groupby(int(index) for index in token_ids):
             end = position + len(list(run))
             if index > 0:  # neither blank nor a negative padding label
-                character = {"char": self.decoder[index], "start_offset": position, "end_offset": end}
+                character = {"char": self._character(index), "start_offset": position, "end_offset": end}
                 if scores is not None:
                     character["score"] = max(scores[position:end])
                 characters.append(character)
             position = end
         return characters
+
+    def _character(self, index: int) -> str:
+        token = self.decoder.get(index) or self.convert_ids_to_tokens(index)
+        if token is None:
+            raise ValueError(f"Id {index} is outside the vocabulary of {len(self)} classes: it is of another model.")
+        return token
 
     def _decode(
         self,
@@ -251,7 +283,7 @@ class HTRConvTextTokenizer(PreTrainedTokenizer):
             characters = self.collapse(token_ids)
         else:
             characters = [
-                {"char": self.decoder[int(index)], "start_offset": position, "end_offset": position + 1}
+                {"char": self._character(int(index)), "start_offset": position, "end_offset": position + 1}
                 for position, index in enumerate(token_ids)
                 if int(index) > 0
             ]
@@ -264,6 +296,26 @@ class HTRConvTextTokenizer(PreTrainedTokenizer):
         with open(path, "w", encoding="utf-8") as handle:
             handle.write(json.dumps(self.encoder, indent=2, ensure_ascii=False) + "\n")
         return (path,)
+
+
+def read_vocabulary(path: str | os.PathLike, blank: str) -> dict[str, int]:
+    """
+    The ids of a `vocab.json`, the token with id 0 renamed to `blank`.
+
+    Raises:
+        ValueError: names the file if the ids have gaps or a token is not a single character.
+    """
+    with open(path, encoding="utf-8") as handle:
+        encoder = json.load(handle)
+    tokens = sorted(encoder, key=encoder.get)
+    if not tokens or [encoder[token] for token in tokens] != list(range(len(tokens))):
+        raise ValueError(f"{path}: the ids must be 0, 1, 2 … without gaps; id 0 is the blank.")
+    if blank in tokens[1:]:
+        raise ValueError(f"{path}: {blank!r} names the blank, but is a token with another id.")
+    wrong = [token for token in tokens[1:] if len(token) != 1]
+    if wrong:
+        raise ValueError(f"{path}: {wrong[0]!r} is not a single character.")
+    return {token: index for index, token in enumerate([blank, *tokens[1:]])}
 
 
 def describe(character: str) -> str:

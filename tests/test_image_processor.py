@@ -116,6 +116,9 @@ def test_sixteen_bits_are_scaled_not_clipped():
         lambda a: a.astype(np.uint16) * 257,
         lambda a: a.astype(np.float32) / 255,
         lambda a: a.astype(np.float64),
+        lambda a: a.astype(np.int64),
+        lambda a: a.astype(np.int32) * 257,
+        lambda a: a.astype(np.float32) / 255 * 1.02,  # resampling overshoots
         lambda a: torch.from_numpy(a.copy())[None],
         lambda a: torch.from_numpy(a.copy()).float()[None] / 255,
     ],
@@ -164,6 +167,27 @@ def test_bad_files_are_named(tmp_path, content, message):
         path.write_bytes(content)
     with pytest.raises(ValueError, match=rf"bad line\.jpg.*{message}"):
         HTRConvTextImageProcessor()(str(path))
+
+
+def test_damaged_exif_does_not_matter(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    content = io.BytesIO()
+    two_halves("L").save(content, "JPEG", exif=exif)
+    broken = content.getvalue().replace(b"\x01\x12\x00\x03", b"\x01\x12\x00\x07")
+    (tmp_path / "line.jpg").write_bytes(broken)
+    assert HTRConvTextImageProcessor()(str(tmp_path / "line.jpg"), return_tensors="np")["pixel_values"].size
+
+
+def test_any_failure_of_a_reader_names_the_file(tmp_path, monkeypatch):
+    two_halves("L").save(tmp_path / "line.png")
+
+    def fail(image):
+        raise NotImplementedError("unsupported header")
+
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", fail)
+    with pytest.raises(ValueError, match=r"line\.png.*damaged.*unsupported header"):
+        HTRConvTextImageProcessor()(str(tmp_path / "line.png"))
 
 
 def test_folders_are_refused(tmp_path):

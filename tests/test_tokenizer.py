@@ -1,5 +1,6 @@
 """The character tokenizer."""
 
+import hashlib
 import unicodedata
 
 import pytest
@@ -10,6 +11,15 @@ from processing import UnknownCharacterError
 from processing.tokenization_htr_convtext import PUBLISHED_CHARSETS
 
 
+# Classes with the blank, and the start of the SHA-256 of the characters in the order of the published classes.
+PUBLISHED_ALPHABETS = [
+    ("iam", 80, "a103226f711d93c7"),
+    ("read2016", 90, "58de706236f58852"),
+    ("lam", 91, "3c3e6c91df818f14"),
+    ("vnondb", 162, "8b891c9f13aac8b4"),
+]
+
+
 def ids(tokenizer, text: str) -> list[int]:
     return tokenizer(text).input_ids
 
@@ -17,19 +27,19 @@ def ids(tokenizer, text: str) -> list[int]:
 # --- building ---
 
 
-@pytest.mark.parametrize(("name", "classes"), [("iam", 80), ("read2016", 90), ("lam", 91), ("vnondb", 162)])
-def test_published_alphabets(name, classes):
-    """Sizes and gaps as the published checkpoints have them: letters that the alphabets miss are errors."""
+@pytest.mark.parametrize(("name", "classes", "digest"), PUBLISHED_ALPHABETS)
+def test_published_alphabets(name, classes, digest):
+    """Order and gaps as the published checkpoints have them: letters that the alphabets miss are errors."""
     tokenizer = HTRConvTextTokenizer.from_published(name)
     assert len(tokenizer) == tokenizer.vocab_size == classes
-    assert tokenizer.charset == PUBLISHED_CHARSETS[name]
+    assert hashlib.sha256(tokenizer.charset.encode()).hexdigest().startswith(digest)
     missing = {"iam": "é", "read2016": "X", "lam": "k", "vnondb": "w"}[name]
     with pytest.raises(UnknownCharacterError):
         tokenizer(missing)
 
 
 def test_from_charset_file_and_corpus(tmp_path):
-    (tmp_path / "charset.txt").write_text("ba ç\n", encoding="utf-8")
+    (tmp_path / "charset.txt").write_text("ba ç\n", encoding="utf-8-sig")  # as Windows writes it
     assert HTRConvTextTokenizer.from_charset_file(tmp_path / "charset.txt").charset == "ba ç"
     corpus = ["abba", "cab\n", "a🙂"]
     assert HTRConvTextTokenizer.from_corpus(corpus).charset == "abc🙂"
@@ -55,6 +65,8 @@ def test_the_name_of_the_blank_is_text():
     tokenizer = HTRConvTextTokenizer.from_charset("<pad>")
     assert ids(tokenizer, "<pad>") == [1, 2, 3, 4, 5]
     assert tokenizer.decode([1, 2, 3, 4, 5]) == "<pad>"
+    renamed = HTRConvTextTokenizer.from_charset("ab", pad_token="_", unknown="drop")
+    assert ids(renamed, "a_b") == [1, 2]  # not the blank
 
 
 # --- unknown characters ---
@@ -150,12 +162,37 @@ def test_added_characters_come_last(tokenizer, tmp_path):
     tokenizer.save_pretrained(tmp_path)
     assert HTRConvTextTokenizer.from_pretrained(tmp_path).charset == tokenizer.charset
     with pytest.raises(ValueError, match="single character"):
-        tokenizer.add_characters(["ab"])
+        tokenizer.add_characters(["ü", "ab"])
+    assert len(tokenizer) == tokenizer.vocab_size == len(before) + 2  # nothing was added
+
+
+def test_characters_come_before_special_tokens(tokenizer):
+    tokenizer.add_tokens(["<new>"], special_tokens=True)
+    with pytest.raises(ValueError, match="before special tokens"):
+        tokenizer.add_characters("é")
 
 
 def test_bad_vocabulary_files(tmp_path):
     path = tmp_path / "vocab.json"
-    for vocabulary, message in (('{"<pad>": 0, "a": 2}', "without gaps"), ('{"a": 0, "<pad>": 1}', "names the blank")):
+    for vocabulary, message in (
+        ("{}", "without gaps"),
+        ('{"<pad>": 0, "a": 2}', "without gaps"),
+        ('{"a": 0, "<pad>": 1}', "names the blank"),
+        ('{"<pad>": 0, "ab": 1}', "single character"),
+    ):
         path.write_text(vocabulary)
         with pytest.raises(ValueError, match=message):
             HTRConvTextTokenizer(str(path))
+
+
+def test_a_folder_without_vocabulary_is_refused(tokenizer, tmp_path):
+    tokenizer.save_pretrained(tmp_path)
+    (tmp_path / "vocab.json").unlink()
+    with pytest.raises(ValueError, match=r"vocab\.json"):
+        HTRConvTextTokenizer.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("group_tokens", [True, False])
+def test_ids_outside_the_vocabulary_are_named(tokenizer, group_tokens):
+    with pytest.raises(ValueError, match="Id 99 is outside the vocabulary of 29 classes"):
+        tokenizer.decode([1, 99], group_tokens=group_tokens)
