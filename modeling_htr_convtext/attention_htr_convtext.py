@@ -34,7 +34,13 @@ def eager_attention_forward(
 
 
 class HTRConvTextMultiHeadAttention(nn.Module):
-    """Self-attention of `(batch_size, sequence_length, width)` states through the configured implementation."""
+    """
+    Self-attention of `(batch_size, sequence_length, width)` states through the configured implementation.
+
+    `forward` takes an attention mask as that implementation wants it and a `position_bias` of `(batch_size, num_heads,
+    sequence_length, sequence_length)`. It returns states of the same shape and, from the eager implementation alone,
+    the weights `(batch_size, num_heads, sequence_length, sequence_length)`.
+    """
 
     def __init__(self, config: HTRConvTextConfig, width: int, num_heads: int, attention_dropout: float):
         super().__init__()

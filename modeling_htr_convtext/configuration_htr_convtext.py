@@ -70,7 +70,7 @@ class HTRConvTextConfig(PreTrainedConfig):
         mobilevit_mlp_ratio (`int`): Inner width of the MobileViT feed-forward layer, in units of its channels.
         initializer_range (`float`): Standard deviation of embeddings at the start.
         xavier_gain (`float`): Gain of the Xavier-uniform start values of the linear layers.
-        pad_token_id (`int`): Id of the CTC blank, which also pads `labels`.
+        pad_token_id (`int`): Id of the CTC blank, which also pads `labels`; 0.
         masking (`str`, *optional*): Masked training: `"span"`, `"block"` or `"single"` replaces a share of the frames
             after the backbone by a learned token while training. `None` is off.
         mask_ratio (`float`): Share of the frames that is masked.
@@ -166,6 +166,8 @@ class HTRConvTextConfig(PreTrainedConfig):
                     f"A backbone stage of {channels} channels cannot be split into heads of about "
                     f"{self.mobilevit_head_dim} (`mobilevit_head_dim`)."
                 )
+        if self.pad_token_id != 0:
+            raise ValueError(f"`pad_token_id`, the CTC blank, must be 0; got {self.pad_token_id}.")
         if self.conv_kernel_size % 2 == 0:
             raise ValueError(f"`conv_kernel_size` must be odd; got {self.conv_kernel_size}.")
         if (self.downsample_after is None) != (self.upsample_after is None):

@@ -43,6 +43,8 @@ class HTRConvTextAttention(HTRConvTextMultiHeadAttention):
 
 
 class HTRConvTextFeedForward(nn.Module):
+    """Two linear layers over each frame."""
+
     def __init__(self, config: HTRConvTextConfig):
         super().__init__()
         self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size)

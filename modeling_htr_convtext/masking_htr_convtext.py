@@ -43,6 +43,6 @@ def draw_frame_mask(
 
     starts = torch.rand(shape, device=device) < low
     masked = starts.clone()
-    for offset in range(1, longest):
+    for offset in range(1, min(longest, shape[1])):
         masked[:, offset:] |= (starts & (run_lengths > offset))[:, : shape[1] - offset]
     return masked if frame_mask is None else masked & frame_mask

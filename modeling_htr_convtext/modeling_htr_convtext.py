@@ -244,6 +244,7 @@ class HTRConvTextForCTC(HTRConvTextPreTrainedModel):
 
         loss = ctc_loss = tcm_loss = None
         if labels is not None:
+            labels = labels.long()  # a tokenizer makes floats of a batch of empty texts
             if labels.numel() and labels.max() >= self.config.vocab_size:
                 raise ValueError(
                     f"Label {labels.max()} is outside the {self.config.vocab_size} classes (`vocab_size`)."

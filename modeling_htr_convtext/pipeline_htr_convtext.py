@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from PIL import Image
 from transformers import Pipeline
 
 
@@ -29,7 +30,8 @@ class HTRConvTextPipeline(Pipeline):
 
     def preprocess(self, inputs: Any) -> dict[str, Any]:
         image_processor = self.processor.image_processor
-        return {"image": image_processor.process_image(image_processor.fetch_images(inputs))}
+        image = image_processor.process_image(image_processor.fetch_images(inputs))
+        return {"image": Image.fromarray(image[0])}
 
     def _forward(self, model_inputs: dict[str, Any]) -> dict[str, list[dict]]:
         # Images are padded to a batch here, not by the pipeline's collation, which cannot batch unequal widths.
@@ -38,21 +40,21 @@ class HTRConvTextPipeline(Pipeline):
         outputs = self.model(**inputs)
         lines = self.processor.post_process_text_recognition(outputs, output_char_offsets=True)
         for image, line in zip(images, lines, strict=True):
-            line["image_size"] = image.shape[-2:]
+            line["image_size"] = image.size
         return {"lines": lines}
 
     def postprocess(self, model_outputs: dict[str, Any], return_characters: bool = False) -> dict[str, Any]:
         line = model_outputs["lines"][0] if isinstance(model_outputs["lines"], list) else model_outputs["lines"]
         result = {"text": line["text"], "score": line["score"]}
         if return_characters:
-            height, width = line["image_size"]
+            width, height = line["image_size"]
             column = width / self.processor.image_processor.resized_width(height, width)
             frame = column * self.model.config.inputs_to_logits_ratio
             result["characters"] = [
                 {
                     "char": character["char"],
                     "score": character["score"],
-                    "start": character["start_offset"] * frame,
+                    "start": min(character["start_offset"] * frame, float(width)),
                     "end": min(character["end_offset"] * frame, float(width)),
                 }
                 for character in line["char_offsets"]

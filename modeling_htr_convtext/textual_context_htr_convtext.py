@@ -65,7 +65,7 @@ class HTRConvTextTextualContextModule(nn.Module):
             Logits of `(batch_size, length, vocab_size + 1)`.
         """
         embeddings = self.embed(context).flatten(0, 1).transpose(1, 2)
-        query = self.context_conv(embeddings).mean(-1).view(*context.shape[:2], -1)
+        query = self.context_conv(embeddings).mean(-1).view(*context.shape[:2], self.embed.embedding_dim)
         query = self.query_norm(self.text_proj(query + self.direction_embed[direction]))
         visual = self.visual_norm(hidden_states)
         attention_mask = None

@@ -67,6 +67,7 @@ def test_attention_implementations_agree(attention):
     images, mask = batch_of([96, 64])
     eager = model(images, pixel_mask=mask).logits, model(images).logits
     model.set_attn_implementation(attention)
+    assert model.config._attn_implementation == attention
     # Flex attention uncompiled: PyTorch 2.13 generates wrong C++ for it on a CPU (undeclared `cur_qSplitSize5`).
     with torch.compiler.set_stance("force_eager"):
         torch.testing.assert_close(model(images, pixel_mask=mask).logits, eager[0], atol=1e-4, rtol=0)
@@ -171,6 +172,7 @@ def test_gradient_checkpointing_changes_nothing():
         if checkpointing:
             enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
             enable()
+        assert all(layer.gradient_checkpointing == checkpointing for layer in model.model.layers)
         images, mask = batch_of([60, 33])
         model(images, pixel_mask=mask, labels=torch.tensor([[1, 2], [3, 4]])).loss.backward()
         gradients.append(model.model.layers[0].feed_forward1.up_proj.weight.grad.clone())
@@ -223,6 +225,22 @@ def test_tcm_weighs_masked_characters_double():
     assert len({round(loss.item(), 5) for loss in losses}) == 3
 
 
+def test_masked_training_of_lines_shorter_than_a_run():
+    torch.manual_seed(0)
+    config = HTRConvTextConfig(masking="span", mask_span_length=8)
+    assert draw_frame_mask(config, (500, 3), None, torch.device("cpu")).float().mean() < 0.5
+
+
+@pytest.mark.parametrize("use_tcm", [False, True])
+def test_empty_texts(use_tcm):
+    """A batch of empty texts trains towards blanks; its labels have no columns, and a tokenizer makes them floats."""
+    model = build_model(use_tcm=use_tcm)
+    outputs = model(torch.rand(2, 1, 32, 64), labels=torch.zeros(2, 0))
+    assert outputs.ctc_loss > 0
+    assert outputs.loss.isfinite()
+    outputs.loss.backward()
+
+
 # --- growing ---
 
 
@@ -264,7 +282,7 @@ def test_a_grown_model_saves_and_loads(tmp_path):
 # --- saving and loading ---
 
 
-def test_weights_without_the_context_module(tmp_path, caplog):
+def test_weights_without_the_context_module(tmp_path):
     """A model trained with the module loads without it, and as a bare `HTRConvTextModel`, without complaint."""
     model = build_model(use_tcm=True, masking="span")
     model.save_pretrained(tmp_path)
@@ -277,6 +295,7 @@ def test_weights_without_the_context_module(tmp_path, caplog):
         torch.testing.assert_close(loaded(image).logits, model(image).logits)
         bare, info = HTRConvTextModel.from_pretrained(tmp_path, output_loading_info=True)
         assert not info["missing_keys"]
+        assert not info["unexpected_keys"]
         torch.testing.assert_close(bare(image)[0], model.model(image)[0])
 
 
@@ -310,6 +329,7 @@ def test_bfloat16(tmp_path):
     images, mask = batch_of([64, 40])
     logits = model(images, pixel_mask=mask).logits
     assert logits.dtype == torch.bfloat16
-    assert (logits.float() - exact(images, pixel_mask=mask).logits).abs().max() < 0.5
+    expected = exact(images, pixel_mask=mask).logits
+    assert (logits.float() - expected).norm() < 0.05 * expected.norm()
     loss = model(images, pixel_mask=mask, labels=torch.tensor([[1, 2], [3, 4]])).ctc_loss
     assert loss.dtype == torch.float32

@@ -1,5 +1,6 @@
 """Processor and pipeline."""
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -102,6 +103,24 @@ def test_character_positions_in_pixels(pipe):
     starts = [character["start"] for character in characters]
     assert starts == sorted(starts)
     assert starts[-1] > image.width / 2
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 4, 5])
+def test_narrow_lines(pipe, width):
+    """A handful of columns are columns, not channels."""
+    array = np.zeros((40, width), np.uint8)
+    assert pipe(Image.fromarray(array)) == pipe(array)
+    assert pipe.preprocess(array)["image"].size == (width, 40)
+
+
+def test_positions_stay_in_the_image(pipe, monkeypatch):
+    """A model without a mask may read something in the padding."""
+    monkeypatch.setattr(pipe.processor.image_processor, "return_pixel_mask", False)
+    image = draw_line("a")
+    characters = pipe([image, draw_line("a very long line of text")], batch_size=2, return_characters=True)[0]
+    assert characters["characters"]
+    for character in characters["characters"]:
+        assert 0 <= character["start"] <= character["end"] <= image.width
 
 
 def test_unknown_arguments_are_refused(pipe):
