@@ -44,14 +44,50 @@ def test_parquet(image_folder, tmp_path):
         lines.to_parquet(folder / f"{split}-00000-of-00001.parquet")
     packed = load_lines(folder, "train")
     assert sorted(packed["text"]) == ["one", "three", "two words"]
-    assert len(load_lines(folder / "validation-00000-of-00001.parquet", "test")) == 1
-    assert len(load_sources([image_folder, folder], "train")) == 6
-    assert len(load_sources([folder], "validation")) == 1
+    single = folder / "validation-00000-of-00001.parquet"
+    assert len(load_lines(single, "validation")) == 1
+    assert load_lines(single, "train") is None  # the same lines are never train and validation
+    single.rename(folder / "lines.parquet")
+    assert len(load_lines(folder / "lines.parquet", "train")) == 1
+    assert load_lines(folder / "lines.parquet", "test") is None
+
+
+def test_sources_are_put_together(image_folder, tmp_path):
+    write_image_folder(tmp_path / "more", "train", ["five"])
+    lines = load_sources([image_folder, tmp_path / "more"], "train")
+    assert sorted(set(lines["source"])) == ["lines", "more"]
+    assert len(lines) == 4
+
+
+def test_texts_that_are_numbers_or_missing(tmp_path):
+    for index in range(2):
+        draw_line("1").save(tmp_path / f"{index}.png")
+    (tmp_path / "metadata.csv").write_text("file_name,text\n0.png,1905\n1.png,1906\n")
+    assert sorted(load_lines(tmp_path, "train")["text"]) == ["1905", "1906"]
+    (tmp_path / "metadata.csv").unlink()
+    (tmp_path / "metadata.jsonl").write_text(
+        '{"file_name": "0.png", "text": "a"}\n{"file_name": "1.png", "text": null}'
+    )
+    assert sorted(load_lines(tmp_path, "train")["text"]) == ["", "a"]
+
+
+def test_width_is_that_of_the_upright_line(processor, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    draw_line("turned").rotate(90, expand=True).save(tmp_path / "turned.jpg", exif=exif)
+    lines = Dataset.from_list([{"image": {"bytes": None, "path": str(tmp_path / "turned.jpg")}, "text": "turned"}])
+    kept, left_out = select_trainable(lines, processor, HTRConvTextConfig())
+    image = draw_line("turned")
+    assert not left_out
+    assert kept["width"] == [processor.image_processor.resized_width(image.height, image.width)]
 
 
 def test_bad_sources_are_named(tmp_path, image_folder):
     with pytest.raises(ValueError, match="nowhere"):
         load_lines(tmp_path / "nowhere", "train")
+    (tmp_path / "damaged.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ValueError, match="damaged"):
+        load_lines(tmp_path / "damaged.parquet", "train")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="empty"):
         load_lines(tmp_path / "empty", "train")

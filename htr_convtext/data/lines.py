@@ -7,12 +7,15 @@ from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
-from datasets import Dataset, Image, concatenate_datasets, load_dataset
+from datasets import Dataset, Image, Value, concatenate_datasets, load_dataset
 from PIL import Image as PILImage
-from PIL import UnidentifiedImageError
 
 from modeling_htr_convtext import HTRConvTextConfig
 from processing import HTRConvTextProcessor, UnknownCharacterError
+from processing.image_processing_htr_convtext import open_image
+
+
+SPLITS = ("train", "validation", "test")
 
 
 def load_lines(source: str | os.PathLike, split: str) -> Dataset | None:
@@ -20,30 +23,29 @@ def load_lines(source: str | os.PathLike, split: str) -> Dataset | None:
     Loads one split of a data set.
 
     Args:
-        source: A folder of Parquet files (named by split, as `datasets` writes them), one Parquet file (which is the
-            split asked for), or an image folder: one sub-folder for each split with the images and a `metadata.jsonl`
-            or `metadata.csv` that has `file_name` and `text`.
+        source: A folder of Parquet files (named by split, as `datasets` writes them); one Parquet file, whose split is
+            in its name, or else `train`; or an image folder: one sub-folder for each split with the images and a
+            `metadata.jsonl` or `metadata.csv` that has `file_name` and `text`.
         split: `"train"`, `"validation"` or `"test"`.
 
     Returns:
-        The lines, or `None` if the data set has no such split.
+        The lines, or `None` if the data set has no such split. A missing text is empty.
 
     Raises:
         ValueError: names the source if it is missing, holds no lines or has no `image` or `text` column.
     """
     path = Path(source)
     if path.is_file() and path.suffix == ".parquet":
-        data = load_dataset("parquet", data_files={split: str(path)})
+        named = next((name for name in SPLITS if name in path.stem.lower()), "train")
+        kind, files = "parquet", {"data_files": {named: str(path)}}
     elif path.is_dir():
-        is_parquet = any(path.rglob("*.parquet"))
-        try:
-            data = load_dataset("parquet" if is_parquet else "imagefolder", data_dir=str(path))
-        except Exception as error:  # `datasets` raises many kinds for folders it cannot read
-            raise ValueError(
-                f"{source}: no lines found. Give Parquet files or images with metadata. ({error})"
-            ) from error
+        kind, files = "parquet" if any(path.rglob("*.parquet")) else "imagefolder", {"data_dir": str(path)}
     else:
         raise ValueError(f"{source}: there is no such folder or Parquet file.")
+    try:
+        data = load_dataset(kind, **files)
+    except Exception as error:  # `datasets` raises many kinds for folders it cannot read
+        raise ValueError(f"{source}: no lines found; give Parquet files or images with metadata. ({error})") from None
     if split not in data:
         return None
     lines = data[split]
@@ -53,7 +55,9 @@ def load_lines(source: str | os.PathLike, split: str) -> Dataset | None:
             f"{source}: the {split} split has no column {' and '.join(sorted(missing))} (it has "
             f"{', '.join(lines.column_names)}). An image folder needs metadata.jsonl with file_name and text."
         )
-    lines = lines.cast_column("image", Image(decode=False))
+    lines = lines.cast_column("image", Image(decode=False)).cast_column("text", Value("string"))
+    if None in lines["text"]:
+        lines = lines.map(lambda line: {"text": line["text"] or ""})
     return lines.add_column("source", [path.stem if path.is_file() else path.name] * len(lines))
 
 
@@ -73,19 +77,14 @@ def load_sources(sources: Iterable[str | os.PathLike], split: str) -> Dataset:
 
 def open_line(image: dict) -> PILImage.Image:
     """
-    Opens an image that `datasets` did not decode (`{"bytes": ..., "path": ...}`).
+    Opens an image that `datasets` did not decode (`{"bytes": ..., "path": ...}`), upright.
 
     Raises:
         ValueError: names the file if it is no image or damaged.
     """
-    name = image.get("path") or "an image without a name"
-    try:
-        content = image["bytes"] if image["bytes"] is not None else Path(image["path"]).read_bytes()
-        opened = PILImage.open(io.BytesIO(content))
-        opened.load()
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, PILImage.DecompressionBombError) as error:
-        raise ValueError(f"{name}: not a readable image. ({error})") from error
-    return opened
+    if image["bytes"] is None:
+        return open_image(image["path"])
+    return open_image(io.BytesIO(image["bytes"]), name=image["path"] or "An image without a name")
 
 
 def required_frames(labels: list[int]) -> int:
