@@ -1,7 +1,7 @@
 """Published HTR-ConvText checkpoints (`.pth`) to our state dict.
 
-The format is described in the project's notes on arXiv 2512.05021: a `torch.save`d dict with `model`,
-`state_dict_ema`, `tcm_head` (where the Textual Context Module was on), the optimizer, RNG states and arguments.
+The format of the releases to arXiv 2512.05021: a `torch.save`d dict with `model`, `state_dict_ema`, `tcm_head` (where
+the Textual Context Module was on), the optimizer, RNG states and arguments.
 """
 
 import argparse
@@ -98,12 +98,20 @@ def load_checkpoint(path: str | os.PathLike) -> dict:
             f"{path}: refused, for it holds more than tensors and plain values: {found}. Loading that would run code "
             "from the file. If you trust it, load it yourself and save its tensors alone."
         ) from None
-    except (RuntimeError, EOFError, OSError) as error:
+    except Exception as error:  # damaged files raise almost anything
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise CheckpointError(f"{path}: not a PyTorch checkpoint, or damaged. ({reason})") from None
     if not isinstance(checkpoint, Mapping):
         raise CheckpointError(f"{path}: holds a {type(checkpoint).__name__}, not a checkpoint dictionary.")
     return dict(checkpoint)
+
+
+def tensors_of(checkpoint: dict, key: str) -> Mapping[str, torch.Tensor]:
+    """`checkpoint[key]`; a `CheckpointError` if that is no mapping of names to tensors."""
+    part = checkpoint[key]
+    if not isinstance(part, Mapping) or not all(isinstance(tensor, torch.Tensor) for tensor in part.values()):
+        raise CheckpointError(f"{key!r} of the checkpoint is not a mapping of names to tensors.")
+    return part
 
 
 def published_state_dict(checkpoint: dict, weights: str, keep_tcm: bool) -> dict[str, torch.Tensor]:
@@ -121,14 +129,14 @@ def published_state_dict(checkpoint: dict, weights: str, keep_tcm: bool) -> dict
     if key not in checkpoint:
         raise CheckpointError(f"The checkpoint has no {key!r}; it has: {', '.join(map(str, checkpoint))}.")
     state_dict = {}
-    for name, tensor in checkpoint[key].items():
+    for name, tensor in tensors_of(checkpoint, key).items():
         name = name.removeprefix("module.")
         if name == "mask_token":  # of masked training, which the published runs did not use
             continue
         for pattern, replacement in _RENAMES:
             name = re.sub(pattern, replacement, name)
         head, separator, kind = name.rpartition("qkv.")
-        if separator:
+        if separator and tensor.shape[0] % 3 == 0:
             for projection, part in zip("qkv", tensor.chunk(3), strict=True):
                 state_dict[f"{head}{projection}_proj.{kind}"] = part.clone()
         else:
@@ -136,7 +144,7 @@ def published_state_dict(checkpoint: dict, weights: str, keep_tcm: bool) -> dict
     if keep_tcm:
         if "tcm_head" not in checkpoint:
             raise CheckpointError("The checkpoint has no Textual Context Module ('tcm_head'): leave out --keep-tcm.")
-        head = {name.removeprefix("module."): tensor for name, tensor in checkpoint["tcm_head"].items()}
+        head = {name.removeprefix("module."): tensor for name, tensor in tensors_of(checkpoint, "tcm_head").items()}
         directions = [head.pop(name, None) for name in ("dir_left", "dir_right")]
         if None not in directions:
             state_dict["tcm_head.direction_embed"] = torch.cat([direction.flatten(0, 1) for direction in directions])
@@ -146,9 +154,16 @@ def published_state_dict(checkpoint: dict, weights: str, keep_tcm: bool) -> dict
     return state_dict
 
 
-def convert_checkpoint(checkpoint: dict, vocab_size: int, weights: str = "ema", keep_tcm: bool = False):
+def convert_checkpoint(
+    checkpoint: dict, vocab_size: int, weights: str = "ema", keep_tcm: bool = False
+) -> HTRConvTextForCTC:
     """
     A model with the weights of a loaded checkpoint.
+
+    Args:
+        vocab_size: Classes of the alphabet, the blank included.
+        weights: As for `published_state_dict`.
+        keep_tcm: As for `published_state_dict`.
 
     Raises:
         CheckpointError: lists the tensors that are missing, unexpected or of another shape, and says so if the number

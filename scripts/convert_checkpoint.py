@@ -29,20 +29,21 @@ def main() -> None:
     parser.add_argument("--keep-tcm", action="store_true", help="keep the Textual Context Module, to train on with it")
     arguments = parser.parse_args()
 
+    output = Path(arguments.output)
     try:
         if arguments.charset in PUBLISHED_CHARSETS:
             tokenizer = HTRConvTextTokenizer.from_published(arguments.charset)
         else:
             tokenizer = HTRConvTextTokenizer.from_charset_file(arguments.charset)
-        checkpoint = load_checkpoint(arguments.checkpoint)
-        model = convert_checkpoint(checkpoint, len(tokenizer), arguments.weights, arguments.keep_tcm)
-    except CheckpointError as error:
-        sys.exit(f"convert_checkpoint.py: {error}")
     except (OSError, ValueError) as error:
         sys.exit(f"convert_checkpoint.py: --charset {arguments.charset}: {error}")
-    output = Path(arguments.output)
-    model.save_pretrained(output)
-    HTRConvTextProcessor(HTRConvTextImageProcessor.published(), tokenizer).save_pretrained(output)
+    try:
+        checkpoint = load_checkpoint(arguments.checkpoint)
+        model = convert_checkpoint(checkpoint, len(tokenizer), arguments.weights, arguments.keep_tcm)
+        model.save_pretrained(output)
+        HTRConvTextProcessor(HTRConvTextImageProcessor.published(), tokenizer).save_pretrained(output)
+    except (CheckpointError, OSError) as error:
+        sys.exit(f"convert_checkpoint.py: {error}")
     print(
         f"{output}: {model.num_parameters() / 1e6:.1f} M parameters, {len(tokenizer) - 1} characters", file=sys.stderr
     )
