@@ -2,15 +2,26 @@
 
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForCTC, AutoProcessor, AutoTokenizer
 
-from modeling_htr_convtext import HTRConvTextConfig, HTRConvTextForCTC, HTRConvTextModel
-from processing import HTRConvTextImageProcessor, HTRConvTextProcessor, HTRConvTextTokenizer
+from modeling_htr_convtext import (
+    HTRConvTextConfig,
+    HTRConvTextForCTC,
+    HTRConvTextModel,
+    HTRConvTextPipeline,
+    HTRConvTextPreTrainedModel,
+)
+from processing import (
+    HTRConvTextImageProcessor,
+    HTRConvTextProcessor,
+    HTRConvTextTokenizer,
+    UnknownCharacterError,
+)
 
 from .recognition import load_pipeline
 
 
 __version__ = "0.1.0"
 
-# Where this package is installed its classes are used, without `trust_remote_code`.
+# Once this package is imported the Auto classes use its classes, without `trust_remote_code`.
 AutoConfig.register(HTRConvTextConfig.model_type, HTRConvTextConfig, exist_ok=True)
 AutoModel.register(HTRConvTextConfig, HTRConvTextModel, exist_ok=True)
 AutoModelForCTC.register(HTRConvTextConfig, HTRConvTextForCTC, exist_ok=True)
@@ -25,7 +36,10 @@ __all__ = [
     "HTRConvTextForCTC",
     "HTRConvTextImageProcessor",
     "HTRConvTextModel",
+    "HTRConvTextPipeline",
+    "HTRConvTextPreTrainedModel",
     "HTRConvTextProcessor",
     "HTRConvTextTokenizer",
+    "UnknownCharacterError",
     "load_pipeline",
 ]

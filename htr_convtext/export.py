@@ -12,12 +12,22 @@ def export_model(model: str | os.PathLike, output: str | os.PathLike, half: bool
 
     Args:
         half: Whether to store 16-bit floats. The model still loads in 32 bits, unless another `dtype` is asked for.
+
+    Raises:
+        ValueError: names the model if it cannot be loaded, and the tensors that 16 bits cannot hold.
     """
     network, processor = load_model(model, use_tcm=False, masking=None)
-    state_dict = {
-        name: tensor.half() if half and tensor.is_floating_point() else tensor
-        for name, tensor in network.state_dict().items()
-    }
+    state_dict = network.state_dict()
+    if half:
+        state_dict = {
+            name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state_dict.items()
+        }
+        too_large = [name for name, tensor in state_dict.items() if not tensor.isfinite().all()]
+        if too_large:
+            raise ValueError(f"{model}: too large for 16 bits, save it in full precision: {', '.join(too_large)}")
     network.save_pretrained(output, state_dict=state_dict)
+    processor.tokenizer.set_policy(
+        "error", unicode_form=processor.tokenizer.unicode_form
+    )  # while training, characters outside the charset are dropped
     processor.save_pretrained(output)
     return network

@@ -1,7 +1,7 @@
 """Reading line images with a trained model."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,44 +31,53 @@ def load_pipeline(
     Args:
         model: Folder or Hub id; by default the model that comes with this package.
         device: `"cpu"`, `"cuda"`, `"cuda:1"`, `"mps"` …; by default an accelerator if there is one.
+
+    Raises:
+        ValueError: names the model or device that cannot be used.
     """
     network, processor = load_model(model)
     if device is None:
         device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
-    return HTRConvTextPipeline(model=network, processor=processor, task="image-to-text", device=device)
+    try:
+        return HTRConvTextPipeline(model=network, processor=processor, task="image-to-text", device=device)
+    except (RuntimeError, AssertionError) as error:  # PyTorch raises either for a device that is not there
+        raise ValueError(f"The device {device} cannot be used. ({error})") from error
 
 
 def find_images(paths: Iterable[str | os.PathLike]) -> list[str]:
-    """
-    The files of `paths`; a folder stands for the images in it and below, sorted by name.
-
-    Raises:
-        ValueError: names a folder without images.
-    """
+    """The files of `paths`. A folder stands for the images in it and below, sorted, or for itself if it has none."""
     suffixes = {suffix for suffix, name in Image.registered_extensions().items() if name in Image.OPEN}
     files = []
     for path in map(Path, paths):
-        if not path.is_dir():
-            files.append(str(path))
-            continue
-        found = sorted(str(file) for file in path.rglob("*") if file.suffix.lower() in suffixes and file.is_file())
-        if not found:
-            raise ValueError(f"{path}: there are no images in this folder.")
-        files.extend(found)
+        found = [str(file) for file in path.rglob("*") if file.suffix.lower() in suffixes and file.is_file()]
+        files.extend(sorted(found) if path.is_dir() and found else [str(path)])
     return files
+
+
+def read_batch(pipeline: HTRConvTextPipeline, sources: list, opener: Callable = lambda source: source) -> list[dict]:
+    """
+    Reads some lines at once.
+
+    Args:
+        sources: Whatever `opener` makes an input of the pipeline from.
+
+    Returns:
+        For each source a dict of `text` and `score`, or of `error` if it cannot be opened (`ValueError`).
+    """
+    inputs, results = [], []
+    for source in sources:
+        try:
+            inputs.append(pipeline.preprocess(opener(source))["image"])
+            results.append({})
+        except ValueError as error:
+            results.append({"error": str(error)})
+    lines = iter(pipeline.forward({"image": inputs})["lines"] if inputs else [])
+    return [result or pipeline.postprocess({"lines": next(lines)}) for result in results]
 
 
 def recognize_files(pipeline: HTRConvTextPipeline, files: list[str], batch_size: int = 8) -> Iterator[LineResult]:
     """Reads `files` in their order, a batch at a time. A file that cannot be read gives a result with its `error`."""
     for start in range(0, len(files), batch_size):
         batch = files[start : start + batch_size]
-        images, errors = {}, {}
-        for file in batch:
-            try:
-                images[file] = pipeline.preprocess(file)["image"]
-            except ValueError as error:
-                errors[file] = str(error)
-        lines = pipeline.forward({"image": list(images.values())})["lines"] if images else []
-        texts = dict(zip(images, (pipeline.postprocess({"lines": line}) for line in lines), strict=True))
-        for file in batch:
-            yield LineResult(file, error=errors[file]) if file in errors else LineResult(file, **texts[file])
+        for file, result in zip(batch, read_batch(pipeline, batch), strict=True):
+            yield LineResult(file, **result)

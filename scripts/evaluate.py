@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from htr_convtext.cli import positive_int
 from htr_convtext.data import load_lines
 from htr_convtext.evaluation import error_rates, predict_lines
 from htr_convtext.recognition import load_pipeline
@@ -29,7 +30,7 @@ def main() -> None:
     )
     parser.add_argument("--split", default="test", help="split to measure (default: test)")
     parser.add_argument("--output", metavar="DIR", help="folder for report.json and predictions.jsonl")
-    parser.add_argument("--batch-size", type=int, default=16, help="lines read at once (default: 16)")
+    parser.add_argument("--batch-size", type=positive_int, default=16, help="lines read at once (default: 16)")
     parser.add_argument("--device", help="cpu, cuda, mps … (default: an accelerator if there is one)")
     arguments = parser.parse_args()
 
@@ -38,15 +39,15 @@ def main() -> None:
         pipeline = load_pipeline(arguments.model, arguments.device)
         for source in arguments.data:
             lines = load_lines(source, arguments.split)
-            if lines is None:
-                print(f"evaluate.py: {source} has no {arguments.split} split; left out.", file=sys.stderr)
+            if not lines:
+                print(f"evaluate.py: {source} has no lines in a {arguments.split} split; left out.", file=sys.stderr)
                 continue
-            lines = lines.sort("width") if "width" in lines.column_names else lines
             reader = predict_lines(pipeline, lines, arguments.batch_size)
             read = list(tqdm(reader, total=len(lines), desc=lines[0]["source"], unit="line", file=sys.stderr))
             predictions += read
             rates = error_rates([line.reference for line in read], [line.text for line in read])
-            report[read[0].source] = {**asdict(rates), "unreadable": sum(line.error is not None for line in read)}
+            name = source if read[0].source in report else read[0].source  # two folders may have one name
+            report[name] = {**asdict(rates), "unreadable": sum(line.error is not None for line in read)}
     except (ValueError, OSError) as error:
         sys.exit(f"evaluate.py: {error}")
     if not report:

@@ -14,10 +14,11 @@ import contextlib
 import json
 import sys
 from dataclasses import asdict
-from pathlib import Path
+from typing import TextIO
 
 from tqdm import tqdm
 
+from htr_convtext.cli import positive_int
 from htr_convtext.recognition import LineResult, find_images, load_pipeline, recognize_files
 
 
@@ -28,11 +29,17 @@ def formatted(result: LineResult, output_format: str) -> str | None:
     return None if result.error else f"{result.file}\t{result.text}"
 
 
-def positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value
+def open_output(path: str | None) -> contextlib.AbstractContextManager[TextIO]:
+    """The file or the terminal, for text of any kind: not every file name is valid Unicode."""
+    options = {"encoding": "utf-8", "errors": "backslashreplace"}
+    if path:
+        return open(path, "w", **options)
+    sys.stdout.reconfigure(**options)
+    return contextlib.nullcontext(sys.stdout)
+
+
+def progress_bar(total: int) -> tqdm:
+    return tqdm(total=total, unit="line", file=sys.stderr, disable=None)  # none where stderr is not a terminal
 
 
 def main() -> int:
@@ -48,22 +55,19 @@ def main() -> int:
         help="text: file, tab, text; jsonl: objects with file, text and score, or file and error (default: text)",
     )
     parser.add_argument("--output", metavar="FILE", help="write here instead of to the terminal")
-    parser.add_argument("--batch-size", type=positive, default=8, help="lines read at once (default: 8)")
+    parser.add_argument("--batch-size", type=positive_int, default=8, help="lines read at once (default: 8)")
     parser.add_argument("--device", help="cpu, cuda, cuda:1, mps … (default: an accelerator if there is one)")
     arguments = parser.parse_args()
 
     try:
         files = find_images(arguments.images)
         pipeline = load_pipeline(arguments.model, arguments.device)
-        if arguments.output:
-            Path(arguments.output).write_text("")  # fails now rather than after the first batch
-    except (ValueError, OSError, RuntimeError) as error:
+        output = open_output(arguments.output)
+    except (ValueError, OSError) as error:
         sys.exit(f"recognize.py: {error}")
 
     failed = 0
-    with contextlib.ExitStack() as stack:
-        stream = stack.enter_context(open(arguments.output, "w", encoding="utf-8")) if arguments.output else sys.stdout
-        progress = stack.enter_context(tqdm(total=len(files), unit="line", file=sys.stderr, disable=None))
+    with output as stream, progress_bar(len(files)) as progress:
         for result in recognize_files(pipeline, files, arguments.batch_size):
             if result.error:
                 failed += 1

@@ -2,15 +2,17 @@
 
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
 import torch
 from transformers import EvalPrediction, TrainingArguments
 
-from htr_convtext import HTRConvTextForCTC
+from htr_convtext import HTRConvTextForCTC, HTRConvTextProcessor, UnknownCharacterError
 from htr_convtext.data import LineCollator, load_lines, select_trainable
 from htr_convtext.evaluation import error_rates
+from htr_convtext.loading import load_model
 from htr_convtext.training import HTRConvTextTrainer, character_metrics
 from tests.conftest import build_model, draw_line, run_script
 from tests.test_data import write_image_folder
@@ -125,6 +127,8 @@ def test_scripts_from_training_to_reading(tmp_path):
     exported = HTRConvTextForCTC.from_pretrained(tmp_path / "model")
     assert exported.tcm_head is None
     assert exported.dtype == torch.float32
+    with pytest.raises(UnknownCharacterError):
+        HTRConvTextProcessor.from_pretrained(tmp_path / "model").tokenizer("xyz")
     assert (tmp_path / "model" / "pipeline_htr_convtext.py").exists()
 
     write_image_folder(tmp_path / "more", "train", ["xyz", "zab"])
@@ -164,18 +168,37 @@ def test_one_bad_file_does_not_stop_the_others(model_folder, tmp_path):
     (folder / "b.jpg").write_bytes(b"not a picture")
     draw_line("good too").save(folder / "below" / "c.tif")
     (folder / "notes.txt").write_text("no image")
+    (tmp_path / "empty").mkdir()
     output = tmp_path / "lines.jsonl"
     done = run_script(
-        "recognize.py", folder, tmp_path / "gone.png", "--model", model_folder, "--format", "jsonl",
+        "recognize.py", folder, tmp_path / "gone.png", tmp_path / "empty", "--model", model_folder, "--format", "jsonl",
         "--output", output, "--batch-size", 2, "--device", "cpu", expect=1,
     )  # fmt: skip
     rows = [json.loads(line) for line in output.read_text().splitlines()]
-    assert [os.path.basename(row["file"]) for row in rows] == ["a.png", "b.jpg", "c.tif", "gone.png"]
-    assert [set(row) for row in rows] == [{"file", "text", "score"}, {"file", "error"}] * 2
+    assert [os.path.basename(row["file"]) for row in rows] == ["a.png", "b.jpg", "c.tif", "gone.png", "empty"]
+    assert ["error" in row for row in rows] == [False, True, False, True, True]
+    assert set(rows[0]) == {"file", "text", "score"}
     assert "b.jpg" in done.stderr
     assert "no such file" in done.stderr
-    assert "2 of 4 files could not be read" in done.stderr
+    assert "3 of 5 files could not be read" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_file_names_that_are_no_text(model_folder, tmp_path):
+    """Archives have names in old encodings."""
+    draw_line("good").save(tmp_path / "line.png")
+    os.rename(tmp_path / "line.png", os.fsencode(tmp_path) + b"/caf\xe9.png")
+    done = run_script("recognize.py", tmp_path, "--model", model_folder, "--device", "cpu")
+    assert "caf\\udce9.png\t" in done.stdout
+
+
+def test_damaged_weights_are_named(model_folder, tmp_path):
+    folder = tmp_path / "damaged"
+    shutil.copytree(model_folder, folder)
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(ValueError, match="damaged"):
+        load_model(folder)
 
 
 @pytest.mark.parametrize("script", ["recognize.py", "train.py", "evaluate.py", "export.py", "convert_checkpoint.py"])
@@ -190,6 +213,7 @@ def test_help_has_examples(script):
         ("train.py", ["--data", "nowhere", "--output_dir", "out"], "nowhere"),
         ("evaluate.py", ["--model", "nowhere", "--data", "x"], "nowhere"),
         ("export.py", ["--model", "nowhere", "--output", "out"], "nowhere"),
+        ("recognize.py", ["--device", "cuda:9", "x.png"], "cuda:9"),
     ],
 )
 def test_missing_things_are_named_in_one_line(script, arguments, message, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """The settings of a training run."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from transformers import TrainingArguments
 
@@ -17,7 +18,7 @@ class ModelArguments:
             "are new in the training text are added to its charset."
         },
     )
-    size: str = field(default="tiny", metadata={"help": "Network: tiny, small or base."})
+    size: Literal["tiny", "small", "base"] = field(default="tiny", metadata={"help": "Network."})
     height: int = field(default=64, metadata={"help": "Height of the line images in pixels: 32, 48 or 64."})
     max_width: int = field(default=0, metadata={"help": "Widest line in pixels; 0 is 32 times the height."})
     horizontal_scale: float = field(default=1.0, metadata={"help": "Width in units of the aspect-true width."})
@@ -30,6 +31,9 @@ class ModelArguments:
     use_tcm: bool = field(default=True, metadata={"help": "Train with the Textual Context Module."})
     ctc_loss_weight: float = field(default=0.1, metadata={"help": "Weight of the CTC loss."})
     tcm_loss_weight: float = field(default=1.0, metadata={"help": "Weight of the textual context loss."})
+    masking: Literal["none", "span", "block", "single"] = field(
+        default="none", metadata={"help": "Hide a share of the frames while training: in spans, blocks or one by one."}
+    )
     hidden_dropout: float = field(default=0.1, metadata={"help": "Dropout of the sub-layers of the encoder."})
     attention_dropout: float = field(default=0.1, metadata={"help": "Dropout of its attention weights."})
     drop_path_rate: float = field(default=0.1, metadata={"help": "Stochastic depth of its last block."})

@@ -16,6 +16,8 @@ def build_model(arguments: ModelArguments, texts: list[str]) -> tuple[HTRConvTex
     Raises:
         ValueError: names the model, size or charset that cannot be used.
     """
+    if not 1 <= arguments.height <= 64:
+        raise ValueError(f"--height {arguments.height}: lines may be 1 to 64 pixels high.")
     policy = {"unknown": "drop", "unicode_form": "NFC"}
     if arguments.charset:
         tokenizer = HTRConvTextTokenizer.from_charset_file(arguments.charset, **policy)
@@ -28,11 +30,12 @@ def build_model(arguments: ModelArguments, texts: list[str]) -> tuple[HTRConvTex
         "hidden_dropout": arguments.hidden_dropout,
         "attention_dropout": arguments.attention_dropout,
         "drop_path_rate": arguments.drop_path_rate,
+        "masking": None if arguments.masking == "none" else arguments.masking,
     }
     if arguments.model:
         model, processor = load_model(arguments.model, **training)
         processor.tokenizer.add_characters(tokenizer.charset)
-        processor.tokenizer.set_unknown("drop")
+        processor.tokenizer.set_policy(**policy)
         model.resize_vocabulary(len(processor.tokenizer))
         return model, processor
 
