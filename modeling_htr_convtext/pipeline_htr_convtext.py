@@ -1,5 +1,6 @@
 """`pipeline("image-to-text", model=..., trust_remote_code=True)` for HTR-ConvText."""
 
+import os
 from typing import Any
 
 from PIL import Image
@@ -60,6 +61,11 @@ class HTRConvTextPipeline(Pipeline):
                 for character in line["char_offsets"]
             ]
         return result
+
+    def save_pretrained(self, save_directory: str | os.PathLike, **kwargs) -> None:
+        """Saves the model, the processor (which transformers' own pipelines leave out) and the code of both."""
+        self.model.save_pretrained(save_directory, **kwargs)
+        self.processor.save_pretrained(save_directory)
 
 
 __all__ = ["HTRConvTextPipeline"]

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from htr_convtext import load_pipeline
 from tests.conftest import draw_line
 
 
@@ -82,4 +83,13 @@ def test_saved_folder_loads_without_the_package_twice(model_folder, tmp_path):
         texts.append(run_without_the_package(source, image, tmp_path / target, working_directory))
     assert texts[0].strip()
     assert texts[0] == texts[1]
-    assert {file.name for file in (tmp_path / "third").iterdir()} == {file.name for file in model_folder.iterdir()}
+    assert names(tmp_path / "third") == names(model_folder)
+
+
+def test_a_pipeline_saves_all_of_it(model_folder, tmp_path):
+    load_pipeline(model_folder, device="cpu").save_pretrained(tmp_path)
+    assert names(tmp_path) == names(model_folder)
+
+
+def names(folder: Path) -> set[str]:
+    return {file.name for file in folder.iterdir()}
