@@ -36,7 +36,7 @@ class HTRConvTextImageProcessorKwargs(ImagesKwargs, total=False):
 
 def open_image(source: str | os.PathLike | BinaryIO, name: str | None = None) -> Image.Image:
     """
-    Opens an image (the first page of a file with several), reads its pixels and turns it upright.
+    Opens an image (the first page of a file with several) as 8-bit grey, upright.
 
     Args:
         source: File name, URL or opened file.
@@ -50,9 +50,8 @@ def open_image(source: str | os.PathLike | BinaryIO, name: str | None = None) ->
     name = name or (source if isinstance(source, str) else "The image")
     try:
         if isinstance(source, str) and source.startswith(("http://", "https://", "data:")):
-            return load_image(source)
-        image = Image.open(source)
-        image.load()
+            return to_grey(load_image(source))
+        return to_grey(upright(Image.open(source)))
     except FileNotFoundError:
         raise ValueError(f"{name}: there is no such file.") from None
     except IsADirectoryError:
@@ -63,7 +62,6 @@ def open_image(source: str | os.PathLike | BinaryIO, name: str | None = None) ->
         raise ValueError(f"{name}: too many pixels for a line image; cut the lines out first. ({error})") from None
     except Exception as error:  # Pillow's readers raise almost anything on damaged files
         raise ValueError(f"{name}: the image is damaged or cut short; export it again. ({error})") from error
-    return upright(image)
 
 
 def upright(image: Image.Image) -> Image.Image:

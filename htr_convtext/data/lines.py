@@ -77,7 +77,7 @@ def load_sources(sources: Iterable[str | os.PathLike], split: str) -> Dataset:
 
 def open_line(image: dict) -> PILImage.Image:
     """
-    Opens an image that `datasets` did not decode (`{"bytes": ..., "path": ...}`), upright.
+    Opens an image that `datasets` did not decode (`{"bytes": ..., "path": ...}`) as 8-bit grey, upright.
 
     Raises:
         ValueError: names the file if it is no image or damaged.
