@@ -91,8 +91,7 @@ class HTRConvTextPreTrainedModel(PreTrainedModel):
         elif isinstance(module, HTRConvTextHalvingConv):
             init.constant_(module.weight, 1 / 3)
         elif isinstance(module, (nn.Conv1d, nn.Conv2d)):
-            # PyTorch's own start values. The library's N(0, 0.02) leaves the convolutions of a small network too weak
-            # to learn from.
+            # PyTorch's own start values, which scale with the fan-in; the library's would be N(0, 0.02) for all.
             init.kaiming_uniform_(module.weight, a=math.sqrt(5))
             if module.bias is not None:
                 bound = 1 / math.sqrt(module.weight[0].numel())

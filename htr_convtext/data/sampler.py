@@ -12,7 +12,7 @@ class SimilarWidthSampler(Sampler[int]):
 
     The lines are shuffled, sorted by width within pools of `pool_batches` batches, and the batches shuffled again: each
     line comes once in an epoch, batches differ from epoch to epoch, and wide and narrow batches follow one another at
-    random. (`transformers`' own grouping leaves the batches sorted, which training does not like.)
+    random. (`transformers`' own grouping leaves the batches of a pool in the order of their widths.)
 
     Args:
         widths: Width of each line in pixels.
