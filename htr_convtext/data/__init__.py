@@ -3,6 +3,7 @@
 from .collator import LineCollator
 from .lines import load_lines, load_sources, select_trainable
 from .sampler import SimilarWidthSampler
+from .text_policy import TextPolicy
 
 
-__all__ = ["LineCollator", "SimilarWidthSampler", "load_lines", "load_sources", "select_trainable"]
+__all__ = ["LineCollator", "SimilarWidthSampler", "TextPolicy", "load_lines", "load_sources", "select_trainable"]

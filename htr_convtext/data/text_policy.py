@@ -1,0 +1,92 @@
+"""How ground truth is written: one policy for every split, stored with the model that learned from it."""
+
+import json
+import os
+import re
+import unicodedata
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class TextPolicy:
+    """
+    Brings texts into the form that a model reads and is measured in. Applying it twice changes nothing more.
+
+    Args:
+        unicode_form: Unicode normal form; `None` leaves characters as they are composed.
+        whitespace: `"fold"` makes one space of every run of white space and strips the ends; `"keep"` changes nothing.
+        long_s: `"keep"`, or `"s"` to write ſ as s.
+        abbreviations: What to write for a sign: `{"ꝑ": "per", "\u0303": ""}`; an empty text drops it. The signs are
+            looked for after the Unicode form, so combining ones need `"NFD"`, or a composed key.
+
+    Raises:
+        ValueError: names the setting that is not one of these, or that would change its own output.
+    """
+
+    unicode_form: Literal["NFC", "NFD", "NFKC", "NFKD"] | None = "NFC"
+    whitespace: Literal["fold", "keep"] = "fold"
+    long_s: Literal["keep", "s"] = "keep"
+    abbreviations: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self):
+        choices = {
+            "unicode_form": (None, "NFC", "NFD", "NFKC", "NFKD"),
+            "whitespace": ("fold", "keep"),
+            "long_s": ("keep", "s"),
+        }
+        for name, values in choices.items():
+            if getattr(self, name) not in values:
+                raise ValueError(f"Text policy: {name} must be one of {values}, got {getattr(self, name)!r}.")
+        if not all(isinstance(text, str) for pair in self.abbreviations.items() for text in pair):
+            raise ValueError("Text policy: abbreviations must map texts to texts.")
+        for sign, text in self.abbreviations.items():
+            if not sign or any(other in text for other in self.abbreviations):
+                raise ValueError(f"Text policy: {text!r}, written for {sign!r}, holds a sign that is replaced itself.")
+
+    def __call__(self, text: str) -> str:
+        text = unicodedata.normalize(self.unicode_form, text) if self.unicode_form else text
+        if self.long_s == "s":
+            text = text.replace("ſ", "s")
+        if self.abbreviations:
+            # One pass, the longest sign first: the order of the mapping does not matter.
+            signs = sorted(self.abbreviations, key=len, reverse=True)
+            text = re.sub("|".join(map(re.escape, signs)), lambda match: self.abbreviations[match[0]], text)
+            text = unicodedata.normalize(self.unicode_form, text) if self.unicode_form else text
+        return " ".join(text.split()) if self.whitespace == "fold" else text
+
+    def __str__(self) -> str:
+        signs = f"{len(self.abbreviations)} signs written out or dropped" if self.abbreviations else "kept"
+        form = self.unicode_form or "as it is"
+        return f"Unicode form {form}, white space: {self.whitespace}, long s: {self.long_s}, abbreviations: {signs}"
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike) -> "TextPolicy":
+        """
+        Reads a JSON object of these settings.
+
+        Raises:
+            OSError: if there is no such file.
+            ValueError: names the file if it holds anything else.
+        """
+        with open(path, encoding="utf-8") as handle:
+            try:
+                return cls(**json.load(handle))
+            except (TypeError, AttributeError, ValueError) as error:
+                raise ValueError(f"{path}: not a text policy. ({error})") from None
+
+    def to_file(self, path: str | os.PathLike) -> None:
+        """Writes the settings as a JSON object."""
+        with open(path, "w", encoding="utf-8") as handle:
+            handle.write(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n")
+
+    @classmethod
+    def of(cls, tokenizer: PreTrainedTokenizerBase) -> "TextPolicy":
+        """The policy stored with a tokenizer, or the default one."""
+        return cls(**(tokenizer.init_kwargs.get("text_policy") or {}))
+
+    def store_in(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        """Stores the policy with a tokenizer: `tokenizer_config.json` carries it wherever the model goes."""
+        tokenizer.init_kwargs["text_policy"] = asdict(self)
