@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from htr_convtext.data import AugmentationSettings, LineAugmentation
+from htr_convtext.data import AugmentationSettings, LineAugmentation, preview_augmentations
 from htr_convtext.data.augmentation import AUGMENTATION_PRESETS, Chance, line_augmentation, steps
 
 from .conftest import draw_line
@@ -263,3 +264,21 @@ def test_errors(monkeypatch):
     LineAugmentation.from_preset("none")
     with pytest.raises(ImportError, match=r"htr-convtext\[train\]"):
         LineAugmentation.from_preset("published")
+
+
+def test_preview(tmp_path):
+    path = tmp_path / "augmentations.png"
+    augmentation = LineAugmentation.from_preset("published")
+    preview_augmentations([line("some words"), draw_line("other words")], augmentation, path, columns=2)
+    with Image.open(path) as picture:
+        narrow, high = picture.size
+        colours = np.unique(np.asarray(picture.convert("L")))
+    assert len(colours) > 50
+    preview_augmentations([line("some words")], augmentation, path, columns=3)
+    with Image.open(path) as picture:
+        assert picture.width > narrow
+        assert picture.height < high
+    with pytest.raises(ValueError, match="at least one line"):
+        preview_augmentations([], augmentation, path)
+    with pytest.raises(ValueError, match=r"\(3, 32, 50\)"):
+        preview_augmentations([torch.ones(3, 32, 50)], augmentation, path)

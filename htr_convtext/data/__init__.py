@@ -1,6 +1,6 @@
 """Handwriting lines: loading, checking and batching."""
 
-from .augmentation import AugmentationSettings, LineAugmentation
+from .augmentation import AugmentationSettings, LineAugmentation, preview_augmentations
 from .collator import LineCollator
 from .lines import load_lines, load_sources, select_trainable
 from .sampler import SimilarWidthSampler
@@ -15,5 +15,6 @@ __all__ = [
     "TextPolicy",
     "load_lines",
     "load_sources",
+    "preview_augmentations",
     "select_trainable",
 ]
