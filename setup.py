@@ -5,6 +5,22 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 
+# Reading lines needs none of these; training, measuring and preparing data do.
+TRAIN = [
+    "evaluate>=0.4.6",
+    "fonttools>=4.50",
+    "jinja2>=3.1",
+    "kornia>=0.9",
+    "lmdb>=1.4",
+    "lxml>=5.0",
+    "matplotlib>=3.8",
+    "pandas>=2.2",
+    "pyyaml>=6.0",
+    "regex",
+    "scipy>=1.11",
+    "tensorboard>=2.16",
+]
+
 setup(
     name="htr-convtext",
     version="0.1.0",
@@ -25,5 +41,9 @@ setup(
         "tqdm",
         "transformers>=5.18",
     ],
-    extras_require={"dev": ["pytest>=8.0", "ruff>=0.14"], "peer": ["parameterized", "pytest-xdist"]},
+    extras_require={
+        "train": TRAIN,
+        "dev": [*TRAIN, "pytest>=8.0", "ruff>=0.14"],
+        "peer": ["parameterized", "pytest-xdist"],
+    },
 )

@@ -1,66 +1,108 @@
 """Train a line recogniser with CTC and the Textual Context Module.
 
+Settings come from the command line, or from a YAML file with the same names and then the command line, which wins.
+The output folder holds checkpoints, TensorBoard logs, curves.png, samples.png and, at the end, the best model in best/.
+SIGTERM or Ctrl-C ends training after the step with a checkpoint; resumed from there it gives what it would have given.
+
 Examples:
     # your own lines: train/ and validation/ folders of images, each with metadata.jsonl (file_name, text)
     python scripts/train.py --data my_lines --output_dir runs/mine
 
-    # several data sets in Parquet, the `tiny` network at 32 pixels
-    python scripts/train.py --data data/a data/b --size tiny --height 32 --max_steps 12000 --output_dir runs/tiny
+    # several data sets, the `tiny` network at 32 pixels, for three hours
+    python scripts/train.py --data data/a data/b --size tiny --height 32 --max_minutes 180 --output_dir runs/tiny
+
+    # the published recipe, on four GPUs
+    accelerate launch --num_processes 4 scripts/train.py scripts/configs/iam.yaml --per_device_train_batch_size 16
 
     # go on from a saved model
     python scripts/train.py --data my_lines --model my_model --max_steps 2000 --output_dir runs/mine
 
-    # go on after a stop
+    # go on after a stop, or start if there is nothing to go on from
     python scripts/train.py --data my_lines --output_dir runs/mine --resume_from_checkpoint True
+
+    # see what augmentation does to the lines
+    python scripts/train.py --data my_lines --output_dir runs/mine --preview augmentations.png
 """
 
-import argparse
 import logging
 import sys
 from pathlib import Path
 
 import torch
-from transformers import HfArgumentParser, set_seed
+from datasets import Dataset
+from transformers import set_seed
 
-from htr_convtext.data import LineCollator, load_sources, select_trainable
+from htr_convtext.data import (
+    LineAugmentation,
+    LineCollator,
+    TextPolicy,
+    load_sources,
+    preview_augmentations,
+    select_trainable,
+)
+from htr_convtext.data.lines import open_line
 from htr_convtext.training import (
     HTRConvTextTrainer,
-    LineTrainingArguments,
-    ModelArguments,
     build_model,
     character_metrics,
+    last_checkpoint,
+    parse_arguments,
 )
+from htr_convtext.training.pictures import TrainingPictures
+from processing import HTRConvTextProcessor
 
 
 logger = logging.getLogger("train")
 
 
-class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Defaults, and the examples as they are written."""
+def preview(
+    lines: Dataset, processor: HTRConvTextProcessor, augmentation: LineAugmentation, path: str, count: int = 2
+) -> None:
+    """Draws the first lines as the network gets them, and what augmentation makes of them."""
+    lines = lines.select(range(min(count, len(lines))))
+    images = [processor.image_processor(open_line(line["image"]), do_pad=False).pixel_values[0] for line in lines]
+    preview_augmentations([torch.as_tensor(image) for image in images], augmentation, path)
+    print(f"{path} shows {len(images)} training lines and what augmentation does to them.")
 
 
 def main() -> None:
-    parser = HfArgumentParser(
-        (ModelArguments, LineTrainingArguments),
-        usage="train.py --data DATA [DATA ...] --output_dir DIR [options]",
+    arguments, training_arguments = parse_arguments(
+        sys.argv[1:], usage="train.py [SETTINGS.yaml] --data DATA [DATA ...] --output_dir DIR [options]",
         description=__doc__,
-        formatter_class=HelpFormatter,
-    )
-    arguments, training_arguments = parser.parse_args_into_dataclasses()
+    )  # fmt: skip
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    if training_arguments.process_index:
+        logging.disable(logging.INFO)
     set_seed(training_arguments.seed)
+    output = Path(training_arguments.output_dir)
+    resume = training_arguments.resume_from_checkpoint
+    checkpoint = resume
+    if resume in (None, "True", "true"):
+        checkpoint = last_checkpoint(output)
+    if resume is None and checkpoint and not arguments.preview:
+        sys.exit(
+            f"train.py: {output} holds a run already. Go on with --resume_from_checkpoint True, or choose another "
+            "--output_dir."
+        )
 
     try:
-        splits = {name: load_sources(arguments.data, name) for name in ("train", "validation")}
-        model, processor = build_model(arguments, splits["train"]["text"])
-    except (OSError, ValueError) as error:
+        policy = TextPolicy.from_file(arguments.text_policy) if arguments.text_policy else TextPolicy()
+        splits = {name: policy.apply(load_sources(arguments.data, name)) for name in ("train", "validation")}
+        model, processor = build_model(arguments, splits["train"]["text"], policy)
+        augmentation = LineAugmentation.from_preset(arguments.augmentation, arguments.augmentation_strength)
+    except (ImportError, OSError, ValueError) as error:
         sys.exit(f"train.py: {error}")
+    if arguments.preview:
+        preview(splits["train"].shuffle(seed=training_arguments.seed), processor, augmentation, arguments.preview)
+        return
     for name, lines in splits.items():
         splits[name], left_out = select_trainable(lines, processor, model.config)
-        logger.info("%s: %d of %d lines; left out: %s", name, len(splits[name]), len(lines), dict(left_out) or "none")
+        log = logger.warning if left_out else logger.info
+        log("%s: %d of %d lines; left out: %s", name, len(splits[name]), len(lines), dict(left_out) or "none")
         if not len(splits[name]):
             sys.exit(f"train.py: no line of the {name} split can be used: {dict(left_out)}")
     dropped = processor.tokenizer.unknown_counts.most_common()
+    logger.info("text policy: %s", policy)
     logger.info("charset: %d characters; dropped from the texts: %s", len(processor.tokenizer) - 1, dropped or "none")
     logger.info("network: %.2f M parameters", model.num_parameters() / 1e6)
 
@@ -68,14 +110,19 @@ def main() -> None:
         model=model.to(memory_format=torch.channels_last),
         args=training_arguments,
         train_dataset=splits["train"],
-        eval_dataset=splits["validation"],
+        eval_dataset=splits["validation"].sort("width"),  # little padding in its batches
         data_collator=LineCollator(processor),
         processing_class=processor,
         compute_metrics=character_metrics(processor.tokenizer),
+        augmentation=augmentation,
     )
-    resume = training_arguments.resume_from_checkpoint
-    trainer.train(resume_from_checkpoint=True if resume in ("True", "true") else resume)
-    trainer.save_model(str(Path(training_arguments.output_dir) / "best"))
+    trainer.add_callback(TrainingPictures(trainer, processor.tokenizer))
+    trainer.train(resume_from_checkpoint=checkpoint)
+    if trainer.stopped_by:
+        logger.warning("Stopped at step %d. --resume_from_checkpoint True goes on.", trainer.state.global_step)
+        sys.exit(128 + trainer.stopped_by)
+    trainer.save_model(str(output / "best"))
+    logger.info("The best model is in %s; scripts/export.py makes a folder to share of it.", output / "best")
 
 
 if __name__ == "__main__":

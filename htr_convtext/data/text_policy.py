@@ -7,6 +7,7 @@ import unicodedata
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
+from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
 
@@ -56,6 +57,10 @@ class TextPolicy:
             text = re.sub("|".join(map(re.escape, signs)), lambda match: self.abbreviations[match[0]], text)
             text = unicodedata.normalize(self.unicode_form, text) if self.unicode_form else text
         return " ".join(text.split()) if self.whitespace == "fold" else text
+
+    def apply(self, lines: Dataset) -> Dataset:
+        """The lines with their column `text` in this form."""
+        return lines.remove_columns("text").add_column("text", [self(text) for text in lines["text"]])
 
     def __str__(self) -> str:
         signs = f"{len(self.abbreviations)} signs written out or dropped" if self.abbreviations else "kept"

@@ -1,16 +1,21 @@
-"""The settings of a training run."""
+"""The settings of a training run, from the command line, a YAML file or both."""
 
+import argparse
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
-from transformers import TrainingArguments
+import yaml
+from transformers import HfArgumentParser, TrainingArguments
+from transformers.integrations import is_tensorboard_available
 
 
 @dataclass
 class ModelArguments:
     """What is trained, and on what."""
 
-    data: list[str] = field(metadata={"help": "Data sets: Parquet folders or files, image folders with metadata."})
+    data: list[str] = field(metadata={"help": "Data sets, as `htr_convtext.data.load_lines` takes them."})
     model: str | None = field(
         default=None,
         metadata={
@@ -19,14 +24,29 @@ class ModelArguments:
         },
     )
     size: Literal["tiny", "small", "base"] = field(default="tiny", metadata={"help": "Network."})
+    image_preparation: Literal["aspect", "published"] = field(
+        default="aspect",
+        metadata={
+            "help": "Lines keep their aspect ratio, or are squashed and padded to 64 x 512 pixels as in the "
+            "published system; then height, max_width and horizontal_scale have no effect."
+        },
+    )
     height: int = field(default=64, metadata={"help": "Height of the line images in pixels: 32, 48 or 64."})
     max_width: int = field(default=0, metadata={"help": "Widest line in pixels; 0 is 32 times the height."})
     horizontal_scale: float = field(default=1.0, metadata={"help": "Width in units of the aspect-true width."})
     charset: str | None = field(
-        default=None, metadata={"help": "UTF-8 file of the characters to learn; by default those of the training text."}
+        default=None,
+        metadata={
+            "help": "Characters to learn: a UTF-8 file, or a published alphabet: iam, read2016, lam or vnondb. By "
+            "default those of the training text."
+        },
     )
     min_character_count: int = field(
         default=1, metadata={"help": "Characters rarer than this in the training text are left out of the charset."}
+    )
+    text_policy: str | None = field(
+        default=None,
+        metadata={"help": "JSON file of a text policy for all splits. By default Unicode form NFC, spaces folded."},
     )
     use_tcm: bool = field(default=True, metadata={"help": "Train with the Textual Context Module."})
     ctc_loss_weight: float = field(default=0.1, metadata={"help": "Weight of the CTC loss."})
@@ -37,18 +57,41 @@ class ModelArguments:
     hidden_dropout: float = field(default=0.1, metadata={"help": "Dropout of the sub-layers of the encoder."})
     attention_dropout: float = field(default=0.1, metadata={"help": "Dropout of its attention weights."})
     drop_path_rate: float = field(default=0.1, metadata={"help": "Stochastic depth of its last block."})
+    augmentation: Literal["none", "published", "default"] = field(
+        default="default",
+        metadata={"help": "Changes to the training images: none, the three of the published recipe, or all."},
+    )
+    augmentation_strength: float = field(default=1.0, metadata={"help": "How far they go, in units of their usual."})
+    preview: str | None = field(
+        default=None, metadata={"help": "PNG file for a picture of augmented training lines; then nothing is trained."}
+    )
 
 
 @dataclass
 class LineTrainingArguments(TrainingArguments):
-    """`transformers.TrainingArguments` with defaults for line recognition."""
+    """`transformers.TrainingArguments` with defaults for line recognition, and what they lack."""
+
+    max_minutes: float = field(
+        default=0.0,
+        metadata={"help": "Time budget, evaluations included, that replaces max_steps; the schedule stretches to it."},
+    )
+    min_learning_rate: float = field(default=1e-7, metadata={"help": "Learning rate at the end of the schedule."})
+    sam_rho: float = field(
+        default=0.0, metadata={"help": "Radius of sharpness-aware minimisation, twice the work; 0 turns it off."}
+    )
+    ema_decay: float = field(
+        default=0.9999, metadata={"help": "Largest decay of the averaged weights; 0 turns the average off."}
+    )
+    early_stopping_patience: int = field(
+        default=0, metadata={"help": "Evaluations without a better CER after which training ends; 0: never."}
+    )
+    freeze_backbone: bool = field(default=False, metadata={"help": "Train the encoder and the heads only."})
 
     per_device_train_batch_size: int = 16
     per_device_eval_batch_size: int = 32
     learning_rate: float = 1e-3
     adam_beta2: float = 0.99
     weight_decay: float = 0.05
-    lr_scheduler_type: str = "cosine"
     warmup_steps: float = 150
     max_steps: int = 10_000
     eval_strategy: str = "steps"
@@ -61,4 +104,58 @@ class LineTrainingArguments(TrainingArguments):
     greater_is_better: bool = False
     logging_steps: float = 50
     remove_unused_columns: bool = False
+    ddp_find_unused_parameters: bool = False
+    report_to: str = "tensorboard" if is_tensorboard_available() else "none"
     seed: int = 123
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.max_minutes < 0 or self.sam_rho < 0 or not 0 <= self.ema_decay < 1:
+            raise ValueError("max_minutes and sam_rho must not be negative, ema_decay must be in [0, 1).")
+        if self.max_minutes:
+            self.max_steps = 10**9
+
+
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Defaults, and the examples as they are written."""
+
+
+def parse_arguments(arguments: list[str], **parser_options) -> tuple[ModelArguments, LineTrainingArguments]:
+    """
+    The settings of a command line. Its first word may be a YAML file of the same names; words after it win.
+
+    Ends the program with a message, as `argparse` does, if a name or value is wrong.
+    """
+    parser = HfArgumentParser((ModelArguments, LineTrainingArguments), formatter_class=HelpFormatter, **parser_options)
+    if arguments and arguments[0].endswith((".yaml", ".yml")):
+        try:
+            arguments = [*yaml_as_command_line(arguments[0]), *arguments[1:]]
+        except (OSError, ValueError) as error:
+            parser.error(str(error))
+    try:
+        return parser.parse_args_into_dataclasses(arguments)
+    except (ImportError, ValueError) as error:  # settings that do not go together
+        parser.error(str(error))
+
+
+def yaml_as_command_line(path: str | os.PathLike) -> list[str]:
+    """
+    The settings of a YAML file as words of a command line.
+
+    Raises:
+        OSError: if there is no such file.
+        ValueError: names the file if it is no mapping of names to values or lists of values.
+    """
+    try:
+        settings = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not YAML. ({error})") from None
+    if not isinstance(settings, dict):
+        raise ValueError(f"{path}: must map the names of settings to their values.")
+    words = []
+    for name, value in settings.items():
+        values = value if isinstance(value, list) else [value]
+        if value is None or any(isinstance(item, (dict, list)) for item in values):
+            raise ValueError(f"{path}: the value of {name} must be a text, a number, true or false, or a list of them.")
+        words += [f"--{name}", *map(str, values)]
+    return words

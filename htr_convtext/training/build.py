@@ -1,28 +1,36 @@
 """The model and processor that a training run starts from."""
 
+from htr_convtext.data import TextPolicy
 from htr_convtext.loading import load_model
 from modeling_htr_convtext import HTRConvTextConfig, HTRConvTextForCTC
 from processing import HTRConvTextImageProcessor, HTRConvTextProcessor, HTRConvTextTokenizer
+from processing.tokenization_htr_convtext import PUBLISHED_CHARSETS
 
 from .arguments import ModelArguments
 
 
-def build_model(arguments: ModelArguments, texts: list[str]) -> tuple[HTRConvTextForCTC, HTRConvTextProcessor]:
+def build_model(
+    arguments: ModelArguments, texts: list[str], text_policy: TextPolicy | None = None
+) -> tuple[HTRConvTextForCTC, HTRConvTextProcessor]:
     """
     A new network for the characters of `texts`, or a saved one that is grown by those it does not know.
 
-    The tokenizer drops other characters and counts them, and reads and writes Unicode form NFC.
+    The tokenizer drops other characters and counts them, and keeps the text policy of the run.
 
     Raises:
         ValueError: names the model, size or charset that cannot be used.
     """
     if not 1 <= arguments.height <= 64:
         raise ValueError(f"--height {arguments.height}: lines may be 1 to 64 pixels high.")
-    policy = {"unknown": "drop", "unicode_form": "NFC"}
-    if arguments.charset:
-        tokenizer = HTRConvTextTokenizer.from_charset_file(arguments.charset, **policy)
+    text_policy = text_policy or TextPolicy()
+    composed = "NFC" if text_policy.unicode_form in ("NFC", "NFKC") else None
+    handling = {"unknown": "drop", "unicode_form": composed}
+    if arguments.charset in PUBLISHED_CHARSETS:
+        tokenizer = HTRConvTextTokenizer.from_published(arguments.charset, **handling)
+    elif arguments.charset:
+        tokenizer = HTRConvTextTokenizer.from_charset_file(arguments.charset, **handling)
     else:
-        tokenizer = HTRConvTextTokenizer.from_corpus(texts, arguments.min_character_count, **policy)
+        tokenizer = HTRConvTextTokenizer.from_corpus(texts, arguments.min_character_count, **handling)
     training = {
         "use_tcm": arguments.use_tcm,
         "ctc_loss_weight": arguments.ctc_loss_weight,
@@ -35,11 +43,15 @@ def build_model(arguments: ModelArguments, texts: list[str]) -> tuple[HTRConvTex
     if arguments.model:
         model, processor = load_model(arguments.model, **training)
         processor.tokenizer.add_characters(tokenizer.charset)
-        processor.tokenizer.set_policy(**policy)
+        processor.tokenizer.set_policy(**handling)
         model.resize_vocabulary(len(processor.tokenizer))
-        return model, processor
-
-    config = HTRConvTextConfig.from_size(arguments.size, vocab_size=len(tokenizer), **training)
-    size = {"height": arguments.height, "width": arguments.max_width or 32 * arguments.height}
-    image_processor = HTRConvTextImageProcessor(size=size, horizontal_scale=arguments.horizontal_scale)
-    return HTRConvTextForCTC(config), HTRConvTextProcessor(image_processor, tokenizer)
+    else:
+        model = HTRConvTextForCTC(HTRConvTextConfig.from_size(arguments.size, vocab_size=len(tokenizer), **training))
+        if arguments.image_preparation == "published":
+            image_processor = HTRConvTextImageProcessor.published()
+        else:
+            size = {"height": arguments.height, "width": arguments.max_width or 32 * arguments.height}
+            image_processor = HTRConvTextImageProcessor(size=size, horizontal_scale=arguments.horizontal_scale)
+        processor = HTRConvTextProcessor(image_processor, tokenizer)
+    text_policy.store_in(processor.tokenizer)
+    return model, processor

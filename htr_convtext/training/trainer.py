@@ -1,32 +1,86 @@
 """`transformers.Trainer` for CTC line recognition."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 
 import numpy as np
 import torch
 from datasets import Dataset
 from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import Sampler
-from transformers import EvalPrediction, Trainer
+from transformers import EarlyStoppingCallback, EvalPrediction, Trainer, TrainerCallback, TrainerControl, TrainerState
+from transformers.trainer_utils import EvalLoopOutput, TrainOutput
 
 from htr_convtext.data import SimilarWidthSampler
 from htr_convtext.evaluation import error_rates
 from processing import HTRConvTextTokenizer
+
+from .averaging import WeightAverage, load_average
+from .distributed import character_share, pad_to_common_width, synchronize_batch_norm
+from .sam import frozen_running_statistics, perturbed, total_norm
+from .schedule import LONGEST_WARMUP, StopOnSignal, TimeBudget, cosine, warmup_cosine
+
+
+class _AverageAfterStep(TrainerCallback):
+    def __init__(self, average: WeightAverage):
+        self.average = average
+
+    def on_step_end(self, args, state: TrainerState, control: TrainerControl, model: nn.Module, **kwargs):
+        self.average.update(model)
 
 
 class HTRConvTextTrainer(Trainer):
     """
     Trains CTC and, where the model has it, the Textual Context Module.
 
-    A training set with a column `width` is batched by it (`SimilarWidthSampler`). The parts of the loss are logged
-    beside their sum, and predictions are the best id of each frame with the padding of each line set to the blank.
+    - A training set with a column `width` is batched by it (`SimilarWidthSampler`).
+    - `augmentation(pixel_values, pixel_mask, seed)` changes the training images, a whole batch on its device.
+    - With `sam_rho` each step is one of sharpness-aware minimisation around the optimiser.
+    - With `ema_decay` evaluation, the best model and the end of training have averaged weights; checkpoints hold both.
+    - A step whose gradients are not finite changes nothing and is counted (`skipped_steps`).
+    - The parts of the loss are logged beside their sum. Predictions are the best id of each frame, the padding of
+      each line set to the blank.
+    - SIGTERM or Ctrl-C ends training after the step with a checkpoint: `stopped_by` is then the signal.
+
+    Several processes compute what one would with their batches together: batch norm and the mean over characters are
+    taken over all of them.
     """
 
     LOSS_PARTS = ("ctc_loss", "tcm_loss")
 
-    def __init__(self, *args, **kwargs):
+    def __init__(
+        self,
+        *args,
+        augmentation: Callable[[torch.Tensor, torch.Tensor | None, int], torch.Tensor] | None = None,
+        **kwargs,
+    ):
         super().__init__(*args, **kwargs)
+        self.augmentation = augmentation
+        self.skipped_steps = 0
+        self.last_predictions: np.ndarray | None = None
+        self.time_budget = TimeBudget(self.args.max_minutes) if self.args.max_minutes else None
+        self._stop_on_signal = StopOnSignal()
+        for callback in filter(None, (self.time_budget, self._stop_on_signal)):
+            self.add_callback(callback)
+        if self.args.early_stopping_patience:
+            self.add_callback(EarlyStoppingCallback(self.args.early_stopping_patience))
         self._loss_parts: dict[str, list[torch.Tensor]] = {}
+        self._micro_batches: list[dict[str, torch.Tensor]] = []  # of the step that is being made
+        self._buffers_before: list[torch.Tensor] = []
+        if self.args.world_size > 1:
+            synchronize_batch_norm(self.model, self.args.device)
+        if self.args.freeze_backbone:
+            self.model.model.backbone.requires_grad_(False)
+        self.average = WeightAverage(self.model, self.args.ema_decay) if self.args.ema_decay else None
+        if self.average is not None:
+            self.add_callback(_AverageAfterStep(self.average))
+
+    @property
+    def stopped_by(self) -> int | None:
+        return self._stop_on_signal.received
+
+    # --- what is trained, in which order, how fast ---
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
         train_dataset = self.train_dataset if train_dataset is None else train_dataset
@@ -37,21 +91,132 @@ class HTRConvTextTrainer(Trainer):
         seed = args.seed if args.data_seed is None else args.data_seed
         return SimilarWidthSampler(train_dataset["width"], batch_size, seed)
 
+    def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
+        """All of them, norms and biases too, as in the published recipe."""
+        return [name for name, _ in model.named_parameters()]
+
+    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> LambdaLR:
+        """The published warm-up and cosine, over the steps or, with `max_minutes`, over the time."""
+        if self.lr_scheduler is None:
+            args, budget = self.args, self.time_budget
+            minimum = args.min_learning_rate / args.learning_rate
+            if budget is None:
+                warmup = min(args.get_warmup_steps(num_training_steps), int(LONGEST_WARMUP * num_training_steps))
+            else:
+                warmup = int(args.warmup_steps)
+
+            def rate(step: int) -> float:
+                if budget is None or step + 1 < warmup:
+                    return warmup_cosine(step + 1, num_training_steps, warmup, minimum)
+                return cosine(budget.progress, minimum)
+
+            self.lr_scheduler = LambdaLR(self.optimizer if optimizer is None else optimizer, rate)
+            self._created_lr_scheduler = True
+        return self.lr_scheduler
+
+    # --- one step ---
+
+    def training_step(self, model: nn.Module, inputs: Mapping, num_items_in_batch=None) -> torch.Tensor:
+        inputs = self._prepare_inputs(dict(inputs))
+        if self.augmentation is not None:
+            # The seed comes from the generator whose state checkpoints keep.
+            seed = int(torch.randint(2**31, ())) + self.args.process_index
+            inputs["pixel_values"] = self.augmentation(inputs["pixel_values"], inputs.get("pixel_mask"), seed)
+        if self.args.world_size > 1:
+            inputs = pad_to_common_width(inputs)
+        if not self._buffers_before:
+            self._buffers_before = [buffer.clone() for buffer in self.model.buffers()]
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        if self.args.sam_rho:
+            self._micro_batches.append(inputs)
+        if self.accelerator.sync_gradients:
+            applied = self._gradients_are_finite()
+            if applied and self.args.sam_rho:
+                self._take_gradients_nearby(model)
+                applied = self._gradients_are_finite()
+            if not applied:
+                self._skip_step()
+            self._micro_batches, self._buffers_before = [], []
+        return loss
+
+    def _gradients_are_finite(self) -> bool:
+        return bool(total_norm(self.model.parameters()).isfinite())
+
+    def _skip_step(self) -> None:
+        self.skipped_steps += 1
+        for buffer, before in zip(self.model.buffers(), self._buffers_before, strict=True):
+            buffer.copy_(before)  # what is not finite would stay in the running statistics for ever
+        if self.accelerator.scaler is None:  # a loss scaler skips the step by itself, and must see why
+            for parameter in self.model.parameters():
+                parameter.grad = None  # not zero: weight decay and momentum would still move the weights
+
+    def _take_gradients_nearby(self, model: nn.Module) -> None:
+        """The second pass of sharpness-aware minimisation, over the same micro-batches."""
+        parameters = list(self.model.parameters())
+        with perturbed(parameters, self.args.sam_rho), frozen_running_statistics(self.model):
+            model.zero_grad()
+            last = len(self._micro_batches) - 1
+            for index, inputs in enumerate(self._micro_batches):
+                with nullcontext() if index == last else self.accelerator.no_sync(model):
+                    super().training_step(model, inputs)
+
     def compute_loss(self, model: nn.Module, inputs: dict, return_outputs: bool = False, num_items_in_batch=None):
+        if model.training and self.args.freeze_backbone:
+            self.model.model.backbone.eval()  # its batch norms keep their statistics
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)
         if model.training:
-            for name in self.LOSS_PARTS:
-                if outputs.get(name) is not None:
-                    self._loss_parts.setdefault(name, []).append(outputs[name].detach().float())
+            if self.args.world_size > 1 and outputs.get("tcm_loss") is not None:
+                share = character_share(inputs["labels"])
+                loss = loss + self.model.config.tcm_loss_weight * (share - 1) * outputs["tcm_loss"]
+                outputs["tcm_loss"] = share * outputs["tcm_loss"]
+            if len(self._micro_batches) < self.current_gradient_accumulation_steps:  # not in the second pass
+                for name in self.LOSS_PARTS:
+                    if outputs.get(name) is not None:
+                        self._loss_parts.setdefault(name, []).append(outputs[name].detach().float())
         return (loss, outputs) if return_outputs else loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        if self.time_budget is not None:
+            logs["time_used"] = round(self.time_budget.progress, 4)
         if "loss" in logs:
             for name, values in self._loss_parts.items():
                 mean = self.accelerator.gather(torch.stack(values).mean()[None]).mean()
                 logs[name] = round(mean.item(), 4)
             self._loss_parts = {}
+            if self.skipped_steps:
+                logs["skipped_steps"] = self.skipped_steps
         super().log(logs, start_time)
+
+    # --- averaged weights, checkpoints ---
+
+    def evaluation_loop(self, *args, **kwargs) -> EvalLoopOutput:
+        swapped = self.average is not None and self.is_in_train
+        with self.average.swapped_into(self.model) if swapped else nullcontext():
+            output = super().evaluation_loop(*args, **kwargs)
+        self.last_predictions = output.predictions
+        return output
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        super()._save_optimizer_and_scheduler(output_dir)
+        if self.average is not None and self.args.should_save:
+            self.average.save(output_dir)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if self.average is not None and checkpoint is not None:
+            self.average.load(checkpoint)
+
+    def _load_best_model(self) -> None:
+        super()._load_best_model()
+        if self.average is not None:
+            load_average(self.model, self.state.best_model_checkpoint)
+
+    def _finalize_training(self, *args, **kwargs) -> TrainOutput:
+        if self.average is not None:
+            self.average.copy_to(self.model)  # the best model, if it is loaded, replaces them
+        return super()._finalize_training(*args, **kwargs)
+
+    # --- what the model reads ---
 
     def prediction_step(
         self, model: nn.Module, inputs: dict, prediction_loss_only: bool, ignore_keys: list[str] | None = None

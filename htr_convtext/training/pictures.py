@@ -1,0 +1,74 @@
+"""Pictures of a run, in its output folder and TensorBoard: curves, and validation lines with what the model reads."""
+
+from pathlib import Path
+
+from datasets import Dataset
+from matplotlib.figure import Figure
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.integrations import TensorBoardCallback
+
+from htr_convtext.data.lines import open_line
+from processing import HTRConvTextTokenizer
+
+
+def draw_curves(history: list[dict[str, float]]) -> Figure:
+    """Losses, error rates and learning rate over the steps, from a trainer's `log_history`."""
+    panels = {
+        "loss": {"ctc_loss": "CTC", "tcm_loss": "textual context", "eval_loss": "validation, weighted sum"},
+        "error rate on validation": {"eval_cer": "CER", "eval_wer": "WER"},
+        "learning rate": {"learning_rate": None},
+    }
+    figure = Figure(figsize=(15, 4), layout="constrained")
+    for axes, (title, curves) in zip(figure.subplots(1, 3), panels.items(), strict=True):
+        for name, label in curves.items():
+            points = [(entry["step"], float(entry[name])) for entry in history if name in entry]
+            if points:
+                axes.plot(*zip(*points, strict=True), label=label, marker="." if name.startswith("eval") else None)
+        if title == "loss":
+            axes.set_yscale("log")
+        elif title != "learning rate":
+            axes.set_ylim(0, None)
+        if axes.lines and axes.lines[0].get_label()[0] != "_":
+            axes.legend()
+        axes.set(title=title, xlabel="step")
+        axes.grid(alpha=0.3)
+    return figure
+
+
+def draw_samples(lines: Dataset, readings: list[str]) -> Figure:
+    """Lines with their ground truth and what was read."""
+    figure = Figure(figsize=(12, 1.2 * len(lines)), layout="constrained")
+    for axes, line, reading in zip(figure.subplots(len(lines), 1, squeeze=False)[:, 0], lines, readings, strict=True):
+        axes.imshow(open_line(line["image"]), cmap="gray", vmin=0, vmax=255)
+        axes.set_axis_off()
+        # parse_math: a text with two dollar signs is no formula
+        axes.set_title(f"truth: {line['text']}\nread:  {reading}", loc="left", fontsize=9, parse_math=False)
+    return figure
+
+
+class TrainingPictures(TrainerCallback):
+    """
+    After each evaluation writes `curves.png` and `samples.png`, and the samples to TensorBoard where it is on.
+
+    Needs a validation set with `image` and `text`.
+    """
+
+    def __init__(self, trainer: Trainer, tokenizer: HTRConvTextTokenizer, num_samples: int = 8):
+        self.trainer, self.tokenizer = trainer, tokenizer
+        count = len(trainer.eval_dataset)
+        self.indices = sorted({count * number // num_samples for number in range(min(num_samples, count))})
+        self.lines = trainer.eval_dataset.select(self.indices)
+
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs):
+        if not state.is_world_process_zero or self.trainer.last_predictions is None:
+            return
+        readings = [self.tokenizer.decode(self.trainer.last_predictions[index]) for index in self.indices]
+        figures = {"curves": draw_curves(state.log_history), "samples": draw_samples(self.lines, readings)}
+        for name, figure in figures.items():
+            figure.savefig(Path(args.output_dir) / f"{name}.png", dpi=100)
+        for callback in self.trainer.callback_handler.callbacks:
+            if isinstance(callback, TensorBoardCallback) and callback.tb_writer is not None:
+                callback.tb_writer.add_figure("samples", figures["samples"], state.global_step)
+                pairs = zip(self.lines["text"], readings, strict=True)
+                text = "".join(f"    truth: {truth}\n    read:  {reading}\n\n" for truth, reading in pairs)
+                callback.tb_writer.add_text("samples", text, state.global_step)

@@ -1,0 +1,279 @@
+"""The pieces of the training recipe: SAM, learning rate, averaged weights, and what the trainer makes of them."""
+
+import signal
+import time
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+from transformers import TrainerCallback
+
+from htr_convtext.data import LineCollator, load_lines, select_trainable
+from htr_convtext.training import HTRConvTextTrainer, LineTrainingArguments, character_metrics
+from htr_convtext.training.averaging import WeightAverage, average_decay, load_average
+from htr_convtext.training.sam import frozen_running_statistics, perturbed
+from htr_convtext.training.schedule import warmup_cosine
+from tests.conftest import ROOT, build_model
+from tests.test_data import write_image_folder
+
+
+WORDS = ["abc", "cab", "bac", "a cab", "ab", "bca", "c ab", "cba"]
+GOLDEN = np.load(ROOT / "tests" / "parity" / "golden.npz")
+
+
+def build_trainer(tmp_path, processor, model=None, augmentation=None, words=WORDS, **settings) -> HTRConvTextTrainer:
+    if not (tmp_path / "words").exists():
+        write_image_folder(tmp_path / "words", "train", words)
+    model = model or build_model(use_tcm=True)
+    lines, _ = select_trainable(load_lines(tmp_path / "words", "train"), processor, model.config)
+    defaults = {
+        "output_dir": str(tmp_path / "run"), "max_steps": 4, "per_device_train_batch_size": 4, "logging_steps": 1,
+        "use_cpu": True, "report_to": "none", "save_strategy": "no", "eval_strategy": "no", "disable_tqdm": True,
+        "load_best_model_at_end": False, "ema_decay": 0.0,
+    }  # fmt: skip
+    return HTRConvTextTrainer(
+        model=model, args=LineTrainingArguments(**{**defaults, **settings}), train_dataset=lines, eval_dataset=lines,
+        data_collator=LineCollator(processor), processing_class=processor, augmentation=augmentation,
+        compute_metrics=character_metrics(processor.tokenizer),
+    )  # fmt: skip
+
+
+def use_saved_statistics(model: nn.Module) -> None:
+    """Batch norm with its saved statistics: with those of the batch, lines would not be independent."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.train = lambda mode=True, module=module: module
+            module.training = False
+
+
+# --- golden values of the published program ---
+
+
+def test_sam_with_adamw_takes_the_published_steps():
+    a, b = torch.from_numpy(GOLDEN["sam_A"]), torch.from_numpy(GOLDEN["sam_B"])
+    p, q = nn.Parameter(torch.linspace(-1, 1, 8)), nn.Parameter(torch.linspace(1, 2, 4))
+    optimizer = torch.optim.AdamW([p, q], lr=0.01, betas=(0.9, 0.99), weight_decay=0.05)
+
+    def backward():
+        optimizer.zero_grad()
+        ((a @ p).tanh() - b @ q).square().mean().backward()
+
+    for expected in GOLDEN["sam_trajectory"]:
+        backward()
+        with perturbed([p, q], rho=0.05):
+            backward()
+        optimizer.step()
+        torch.testing.assert_close(torch.cat([p, q]).detach(), torch.from_numpy(expected), atol=1e-6, rtol=0)
+
+
+def test_learning_rates_are_the_published_ones():
+    rates = [1e-3 * warmup_cosine(int(step), 100_001, 1000, 1e-7 / 1e-3) for step in GOLDEN["lr_iters"]]
+    np.testing.assert_allclose(rates, GOLDEN["lr_values"], rtol=1e-6)
+
+
+def test_decays_of_the_average_are_the_published_ones():
+    decays = [average_decay(update, 0.9999) for update in GOLDEN["ema_decay_updates"]]
+    np.testing.assert_allclose(decays, GOLDEN["ema_decay"], rtol=1e-6)
+
+
+# --- averaged weights ---
+
+
+def test_average_follows_weights_and_statistics(tmp_path):
+    model = nn.Sequential(nn.Linear(1, 1, bias=False), nn.BatchNorm1d(1))
+    model[0].weight.data.fill_(1.0)
+    average = WeightAverage(model, 0.9999)
+    model[0].weight.data.fill_(2.0)
+    model[1].running_mean.fill_(4.0)
+    model[1].num_batches_tracked.fill_(7)
+    average.update(model)
+    decay = 1.5 / 10.5  # update 1 counts as half
+    assert average.average.module[0].weight.item() == pytest.approx(decay * 1 + (1 - decay) * 2)
+    with average.swapped_into(model):
+        assert model[1].running_mean.item() == pytest.approx((1 - decay) * 4)
+        assert model[1].num_batches_tracked.item() == 7
+    assert model[0].weight.item() == 2.0
+    average.update(model)
+    average.save(tmp_path)
+    again = WeightAverage(model, 0.9999)
+    again.load(tmp_path)
+    for one in (average, again):
+        one.update(model)
+    assert again.average.module[0].weight.item() == average.average.module[0].weight.item()
+    with pytest.raises(FileNotFoundError, match="ema_decay 0"):
+        again.load(tmp_path / "nothing")
+
+
+def test_evaluation_and_the_result_have_averaged_weights(tmp_path, processor):
+    trainer = build_trainer(
+        tmp_path, processor, ema_decay=0.9, eval_strategy="steps", eval_steps=2, save_strategy="steps", save_steps=2,
+        load_best_model_at_end=True, learning_rate=1e-2, warmup_steps=0,
+    )  # fmt: skip
+    trainer.train()
+    best = trainer.state.best_model_checkpoint
+    averaged, raw = load_file(f"{best}/ema.safetensors"), load_file(f"{best}/model.safetensors")
+    assert not torch.equal(averaged["ctc_head.weight"], raw["ctc_head.weight"])
+    state = trainer.model.state_dict()
+    for key, value in averaged.items():
+        assert torch.equal(state[key], value), key
+    step = int(best.rpartition("-")[2])
+    logged = next(entry for entry in trainer.state.log_history if "eval_loss" in entry and entry["step"] == step)
+    assert trainer.evaluate()["eval_loss"] == pytest.approx(logged["eval_loss"], rel=1e-5)
+    model = build_model(use_tcm=True)
+    assert load_average(model, best)
+    assert not load_average(model, tmp_path)
+
+
+# --- the trainer's steps ---
+
+
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_sam_in_the_trainer_is_sam_by_hand(tmp_path, processor, accumulation):
+    trainer = build_trainer(
+        tmp_path, processor, model=build_model(use_tcm=False), max_steps=2, optim="sgd", learning_rate=1e-2,
+        warmup_steps=0, max_grad_norm=0.0, sam_rho=0.1, per_device_train_batch_size=8 // accumulation,
+        gradient_accumulation_steps=accumulation,
+    )  # fmt: skip
+    use_saved_statistics(trainer.model)
+    trainer.train()
+
+    model = build_model(use_tcm=False)
+    use_saved_statistics(model)
+    batch = LineCollator(processor)(list(trainer.train_dataset))
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-2, weight_decay=0.05)
+    for rate in (warmup_cosine(1, 2, 0, 1e-5), warmup_cosine(2, 2, 0, 1e-5)):
+        optimizer.param_groups[0]["lr"] = 1e-2 * rate
+        optimizer.zero_grad()
+        model.train()(**batch).loss.backward()
+        norm = torch.stack([p.grad.norm() for p in model.parameters()]).norm()
+        moves = [0.1 * p.grad / norm for p in model.parameters()]
+        start = [p.detach().clone() for p in model.parameters()]
+        with torch.no_grad():
+            for p, move in zip(model.parameters(), moves, strict=True):
+                p.add_(move)
+        optimizer.zero_grad()
+        model(**batch).loss.backward()
+        with torch.no_grad():
+            for p, value in zip(model.parameters(), start, strict=True):
+                p.copy_(value)
+        optimizer.step()
+    for (name, ours), by_hand in zip(trainer.model.named_parameters(), model.parameters(), strict=True):
+        torch.testing.assert_close(ours, by_hand, atol=1e-5, rtol=1e-4, msg=name)
+
+
+def test_second_pass_leaves_batch_statistics_alone():
+    model = nn.BatchNorm1d(3)
+    with frozen_running_statistics(model):
+        model(torch.randn(4, 3))
+    assert model.running_mean.abs().max() == 0
+    model(torch.randn(4, 3))
+    assert model.running_mean.abs().max() > 0
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.05])
+def test_gradients_that_are_not_finite_skip_the_step(tmp_path, processor, rho):
+    calls = []
+
+    def poison(pixel_values, pixel_mask, seed):
+        calls.append(seed)
+        return pixel_values * float("nan") if len(calls) == 2 else pixel_values
+
+    trainer = build_trainer(tmp_path, processor, augmentation=poison, max_steps=3, sam_rho=rho)
+    norms = [module for module in trainer.model.modules() if isinstance(module, nn.BatchNorm2d)]
+    weights = []
+
+    class Watch(TrainerCallback):
+        def on_step_end(self, args, state, control, model, **kwargs):
+            weights.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
+
+    trainer.add_callback(Watch())
+    trainer.train()
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[1], weights[2])
+    assert weights[2].isfinite().all()
+    assert all(norm.running_mean.isfinite().all() for norm in norms)
+    assert trainer.skipped_steps == 1
+    assert [entry.get("skipped_steps") for entry in trainer.state.log_history if "loss" in entry] == [None, 1, 1]
+
+
+def test_frozen_backbone_stays_as_it_is(tmp_path, processor):
+    trainer = build_trainer(tmp_path, processor, freeze_backbone=True, warmup_steps=0, learning_rate=1e-2)
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    trainer.train()
+    for name, value in trainer.model.state_dict().items():
+        if name.startswith("model.backbone"):
+            assert torch.equal(value, before[name]), name
+    assert not torch.equal(trainer.model.ctc_head.weight, before["ctc_head.weight"])
+
+
+def test_everything_decays(tmp_path, processor):
+    trainer = build_trainer(tmp_path, processor)
+    groups = trainer.create_optimizer().param_groups
+    assert sum(len(group["params"]) for group in groups if group["weight_decay"] == 0.05) == len(
+        list(trainer.model.parameters())
+    )
+
+
+def test_time_budget_ends_training_and_bends_the_rate(tmp_path, processor):
+    trainer = build_trainer(
+        tmp_path, processor, max_minutes=4 / 60, warmup_steps=2, learning_rate=1e-2, eval_strategy="steps",
+        eval_steps=10_000,
+    )  # fmt: skip
+    start = time.monotonic()
+    trainer.train()
+    assert 3.5 < time.monotonic() - start < 15
+    logged = [entry for entry in trainer.state.log_history if "loss" in entry]
+    assert 5 < len(logged) < 1000
+    rates = [entry["learning_rate"] for entry in logged]
+    assert rates[0] == pytest.approx(1e-2 * 2 / 3)
+    assert rates[2:] == sorted(rates[2:], reverse=True)
+    assert rates[-1] < 2e-3
+    assert logged[-1]["time_used"] == 1.0
+    assert "eval_cer" in trainer.state.log_history[-2]  # evaluated at the end, though it was not the turn
+
+
+def test_resumed_run_keeps_its_time(tmp_path, processor):
+    trainer = build_trainer(tmp_path, processor, max_minutes=1.0)
+    trainer.time_budget.on_train_begin(trainer.args, trainer.state, trainer.control)
+    trainer.time_budget.elapsed = 45.0
+    state = trainer.state
+    state.stateful_callbacks["TimeBudget"] = trainer.time_budget.state()
+    again = build_trainer(tmp_path, processor, max_minutes=2.0)
+    again.time_budget.on_train_begin(again.args, state, again.control)
+    again.time_budget.on_step_begin(again.args, state, again.control)
+    assert again.time_budget.progress == pytest.approx(45 / 120, abs=0.01)
+
+
+def test_early_stopping(tmp_path, processor):
+    trainer = build_trainer(
+        tmp_path, processor, early_stopping_patience=2, learning_rate=1e-9, eval_strategy="steps", eval_steps=1,
+        save_strategy="steps", save_steps=1, load_best_model_at_end=True, max_steps=20,
+        freeze_backbone=True,
+    )  # fmt: skip
+    trainer.train()
+    assert trainer.state.global_step == 3
+
+
+def test_a_signal_ends_training_with_a_checkpoint(tmp_path, processor):
+    before = signal.getsignal(signal.SIGTERM)
+
+    class Interrupt(TrainerCallback):
+        def on_step_begin(self, args, state, control, **kwargs):
+            if state.global_step == 1:
+                signal.raise_signal(signal.SIGTERM)
+
+    trainer = build_trainer(tmp_path, processor, save_strategy="steps", save_steps=100)
+    trainer.add_callback(Interrupt())
+    trainer.train()
+    assert trainer.stopped_by == signal.SIGTERM
+    assert trainer.state.global_step == 2
+    assert (tmp_path / "run" / "checkpoint-2" / "trainer_state.json").exists()
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_wrong_settings(tmp_path):
+    for settings in ({"ema_decay": 1.0}, {"sam_rho": -0.1}, {"max_minutes": -1}):
+        with pytest.raises(ValueError, match="ema_decay"):
+            LineTrainingArguments(output_dir=str(tmp_path), **settings)

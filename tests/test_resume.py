@@ -1,0 +1,124 @@
+"""Runs that are stopped, killed or spread over processes end with the weights of one that was not."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from htr_convtext.training import last_checkpoint
+from processing import HTRConvTextImageProcessor, HTRConvTextProcessor, HTRConvTextTokenizer
+from tests.conftest import CHARSET, ROOT, build_model, run_script
+from tests.test_data import write_image_folder
+
+
+WORDS = ["abc", "a cab and a back", "bac", "a cab", "ab", "bca", "c ab", "cba abc cab", "b", "ca", "cc ba", "ac"]
+
+
+def settings(data, output, **changes) -> list[str]:
+    values = {
+        "data": data / "words", "model": data / "model", "output_dir": output, "max_steps": 8, "eval_steps": 3,
+        "save_steps": 3, "per_device_train_batch_size": 4, "per_device_eval_batch_size": 4, "logging_steps": 1,
+        "sam_rho": 0.05, "save_total_limit": 20, "warmup_steps": 0, "use_cpu": True, "disable_tqdm": True,
+        "report_to": "none", **changes,
+    }  # fmt: skip
+    return [str(word) for name, value in values.items() for word in (f"--{name}", value)]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    for split in ("train", "validation"):
+        write_image_folder(folder / "words", split, WORDS)
+    build_model(use_tcm=True).save_pretrained(folder / "model")
+    image_processor = HTRConvTextImageProcessor(size={"height": 32, "width": 512})
+    processor = HTRConvTextProcessor(image_processor, HTRConvTextTokenizer.from_charset(CHARSET))
+    processor.save_pretrained(folder / "model")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole_run(data, tmp_path_factory):
+    output = tmp_path_factory.mktemp("whole")
+    run_script("train.py", *settings(data, output))
+    return output
+
+
+def run_until(step: int, number: int, arguments: list[str]) -> int:
+    """Starts train.py, sends it a signal once it has logged `step` steps, and returns its exit code."""
+    command = [sys.executable, str(ROOT / "scripts" / "train.py"), *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        seen = 0
+        for line in process.stdout:
+            seen += "'loss'" in line
+            if seen == step:
+                process.send_signal(number)
+                break
+        process.communicate(timeout=300)
+        return process.returncode
+
+
+def assert_same_checkpoint(one, other) -> None:
+    for name in ("model.safetensors", "ema.safetensors"):
+        ours, theirs = load_file(one / name), load_file(other / name)
+        assert ours.keys() == theirs.keys()
+        assert any(key.startswith("tcm_head") for key in ours)
+        for key, value in ours.items():
+            assert torch.equal(value, theirs[key]), f"{name}: {key}"
+    states = [torch.load(path / "optimizer.pt", weights_only=True)["state"] for path in (one, other)]
+    for index, state in states[0].items():
+        for key, value in state.items():
+            assert torch.equal(value, states[1][index][key]), f"optimizer: {index} {key}"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_a_run_that_is_stopped_goes_on_to_the_same_weights(data, whole_run, tmp_path, number, code):
+    """Five steps: inside the second epoch, between two checkpoints. Dropout, augmentation, SAM and EMA are on."""
+    arguments = settings(data, tmp_path)
+    assert run_until(5, number, arguments) == code
+    stopped_at = int(re.search(r"\d+$", last_checkpoint(tmp_path))[0])
+    assert stopped_at == 3 if number == signal.SIGKILL else stopped_at in (5, 6, 7)
+    done = run_script("train.py", *arguments, expect=1)
+    assert "--resume_from_checkpoint True" in done.stderr
+    run_script("train.py", *arguments, "--resume_from_checkpoint", "True")
+    assert_same_checkpoint(tmp_path / "checkpoint-8", whole_run / "checkpoint-8")
+    ours, theirs = (load_file(path / "best" / "model.safetensors") for path in (tmp_path, whole_run))
+    assert all(torch.equal(value, theirs[key]) for key, value in ours.items())
+
+
+def test_half_written_checkpoints_are_passed_over(tmp_path, caplog):
+    for step, whole in ((2, True), (10, True), (12, False)):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        if whole:
+            (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
+    (tmp_path / "checkpoint-best").mkdir()
+    assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
+    assert "checkpoint-12" in caplog.text
+    assert last_checkpoint(tmp_path / "nothing") is None
+
+
+def test_two_processes_are_one(data, tmp_path):
+    """2 × 2 × 2 lines of unequal widths and 1 × 2 × 4: SAM, EMA, TCM and batch norm over all of them."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    launch = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", str(port)]
+    for name, launcher, batch_size in (("one", [], "4"), ("two", launch, "2")):
+        done = subprocess.run(
+            [sys.executable, *launcher, ROOT / "tests" / "run_trainer.py", data / "words", tmp_path / name, batch_size],
+            capture_output=True, text=True, timeout=600,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-3000:]
+    start = build_model(use_tcm=True).state_dict()
+    for name in ("model.safetensors", "ema.safetensors"):
+        one, two = (load_file(tmp_path / run / "checkpoint-2" / name) for run in ("one", "two"))
+        assert one.keys() == two.keys()
+        for key, value in one.items():
+            torch.testing.assert_close(two[key], value, atol=1e-9, rtol=1e-9, msg=f"{name}: {key}")
+        assert max((value - start[key]).abs().max() for key, value in one.items()) > 1e-2
