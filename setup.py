@@ -30,7 +30,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["htr_convtext*", "modeling_htr_convtext", "processing"]),
-    package_data={"htr_convtext": ["weights/*/*"]},
+    package_data={"htr_convtext": ["evaluation/templates/*", "fonts/*", "weights/*/*"]},
     install_requires=[
         "accelerate>=1.1",
         "datasets>=4.0",
