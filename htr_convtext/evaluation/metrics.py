@@ -1,13 +1,106 @@
-"""Character and word error rates, over jiwer."""
+"""Character and word error rates of lines, over jiwer."""
 
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import jiwer
+import numpy as np
+import pandas as pd
+import regex
 
 
-# jiwer strips lines by default, which would forgive missing spaces at their ends; nothing is changed here.
-_CHARACTERS = jiwer.Compose([jiwer.ReduceToListOfListOfChars()])
-_WORDS = jiwer.Compose([jiwer.RemoveMultipleSpaces(), jiwer.Strip(), jiwer.ReduceToListOfListOfWords()])
+_PUBLISHED_SYMBOLS = re.compile(r"([\[\]{}/\\()\"'&+*=<>?.;:,!\-—_€#%°])")
+_WORD_BOUNDARY = regex.compile(r"(?w)\b")
+_WORD_CHARACTER = regex.compile(r"[\p{Alphabetic}\p{N}]")
+
+
+def space_words(text: str) -> list[str]:
+    """The words between white space; punctuation belongs to the word that it touches."""
+    return text.split()
+
+
+def published_words(text: str) -> list[str]:
+    """The words of the published scores (arXiv 2512.05021): each of its symbols is a word of its own."""
+    return [word for word in re.split(r"[ \n]+", _PUBLISHED_SYMBOLS.sub(r" \1 ", text)) if word]
+
+
+def unicode_words(text: str) -> list[str]:
+    """
+    The words of UAX #29 (Unicode Text Segmentation, section 4, default word boundaries).
+
+    Of the segments between two boundaries those with a letter or a number are words; spaces and punctuation marks
+    alone are none. `l'eau` and `5,000` are one word each.
+    """
+    return [segment for segment in _WORD_BOUNDARY.split(text) if _WORD_CHARACTER.search(segment)]
+
+
+WORD_TOKENIZERS: dict[str, Callable[[str], list[str]]] = {
+    "space": space_words,
+    "published": published_words,
+    "unicode": unicode_words,
+}
+
+# Every rate is one sum over lines by another, so all of them are resampled alike (`intervals.py`).
+RATES = {
+    "cer": ("character_errors", "characters"),
+    "macro_cer": ("line_cer", "lines_with_text"),
+    **{f"wer_{name}": (f"word_errors_{name}", f"words_{name}") for name in WORD_TOKENIZERS},
+    "line_accuracy": ("lines_right", "lines"),
+}
+
+
+def align(
+    references: Sequence[str], predictions: Sequence[str], split: Callable[[str], list[str]] = list
+) -> list[list[jiwer.AlignmentChunk]]:
+    """
+    The shortest edits from each reference to its prediction.
+
+    Args:
+        split: Cuts a text into what is compared: `list` into code points, or one of `WORD_TOKENIZERS`. jiwer's own
+            defaults strip the texts, which would forgive spaces at their ends.
+
+    Raises:
+        ValueError: if there are no lines, or not as many predictions as references.
+    """
+    if not len(references) or len(references) != len(predictions):
+        raise ValueError(f"Cannot compare {len(references)} references with {len(predictions)} predictions.")
+
+    def transform(texts: list[str]) -> list[list[str]]:
+        return [split(text) for text in texts]
+
+    return jiwer.process_words(list(references), list(predictions), transform, transform).alignments
+
+
+def count_lines(references: Sequence[str], predictions: Sequence[str]) -> pd.DataFrame:
+    """
+    Counts characters (code points), words and errors of each line; the sums over any lines go into `rates`.
+
+    Raises:
+        ValueError: as `align`.
+    """
+    counts = pd.DataFrame(list(map(_edits, align(references, predictions))))
+    counts["characters"] = [len(reference) for reference in references]
+    counts["character_errors"] = counts[["substitutions", "deletions", "insertions"]].sum(axis=1)
+    counts["lines"] = 1
+    counts["lines_right"] = (counts["character_errors"] == 0).astype(int)
+    counts["lines_with_text"] = (counts["characters"] > 0).astype(int)
+    counts["line_cer"] = counts["lines_with_text"] * counts["character_errors"] / counts["characters"].clip(lower=1)
+    for name, tokenize in WORD_TOKENIZERS.items():
+        counts[f"words_{name}"] = [len(tokenize(reference)) for reference in references]
+        counts[f"word_errors_{name}"] = [
+            sum(_edits(line).values()) for line in align(references, predictions, tokenize)
+        ]
+    return counts
+
+
+def rates(sums: Mapping | pd.DataFrame) -> dict:
+    """
+    The rates of `RATES` from sums of `count_lines`: a mapping gives numbers, a table one array of a rate for its rows.
+
+    Errors where there is nothing to read (no characters, no words) count as if there were one, as jiwer has it.
+    """
+    return {name: sums[errors] / np.maximum(sums[total], 1) for name, (errors, total) in RATES.items()}
 
 
 @dataclass(frozen=True)
@@ -19,17 +112,23 @@ class ErrorRates:
     lines: int
 
 
-def error_rates(references: list[str], predictions: list[str]) -> ErrorRates:
+def error_rates(references: Sequence[str], predictions: Sequence[str]) -> ErrorRates:
     """
-    Micro-averaged CER over code points and WER over words between spaces.
+    Micro-averaged CER over code points and WER over words between spaces. The texts are compared as they are.
 
     Raises:
         ValueError: if there are no lines, or not as many predictions as references.
     """
-    if not references or len(references) != len(predictions):
-        raise ValueError(f"Cannot compare {len(references)} references with {len(predictions)} predictions.")
-    characters = jiwer.process_characters(
-        references, predictions, reference_transform=_CHARACTERS, hypothesis_transform=_CHARACTERS
-    )
-    words = jiwer.process_words(references, predictions, reference_transform=_WORDS, hypothesis_transform=_WORDS)
-    return ErrorRates(cer=characters.cer, wer=words.wer, lines=len(references))
+    found = rates(count_lines(references, predictions).sum())
+    return ErrorRates(cer=float(found["cer"]), wer=float(found["wer_space"]), lines=len(references))
+
+
+def _edits(alignment: list[jiwer.AlignmentChunk]) -> dict[str, int]:
+    counts = {"substitutions": 0, "deletions": 0, "insertions": 0}
+    for chunk in alignment:
+        if chunk.type == "insert":
+            counts["insertions"] += chunk.hyp_end_idx - chunk.hyp_start_idx
+        elif chunk.type != "equal":
+            kind = "deletions" if chunk.type == "delete" else "substitutions"
+            counts[kind] += chunk.ref_end_idx - chunk.ref_start_idx
+    return counts
