@@ -11,7 +11,6 @@ from transformers import EvalPrediction, TrainingArguments
 
 from htr_convtext import HTRConvTextForCTC, HTRConvTextProcessor, UnknownCharacterError
 from htr_convtext.data import LineCollator, load_lines, select_trainable
-from htr_convtext.evaluation import error_rates
 from htr_convtext.loading import load_model
 from htr_convtext.training import HTRConvTextTrainer, character_metrics
 from tests.conftest import build_model, draw_line, run_script
@@ -87,26 +86,6 @@ def test_character_metrics(tokenizer):
     assert rates == {"cer": pytest.approx(2 / 5), "wer": pytest.approx(1 / 2)}
 
 
-@pytest.mark.parametrize(
-    ("references", "predictions", "cer", "wer"),
-    [
-        (["abc"], ["abc"], 0, 0),
-        (["abc "], ["abc"], 1 / 4, 0),  # spaces at the ends count as characters
-        (["a b"], ["a c"], 1 / 3, 1 / 2),
-        (["ab", "abcdefgh"], ["", "abcdefgh"], 2 / 10, 1 / 2),  # micro: by characters, not by lines
-        (["é"], ["e"], 1, 1),
-    ],
-)
-def test_error_rates(references, predictions, cer, wer):
-    rates = error_rates(references, predictions)
-    assert (rates.cer, rates.wer) == (pytest.approx(cer), pytest.approx(wer))
-
-
-def test_error_rates_need_lines():
-    with pytest.raises(ValueError, match="0 references"):
-        error_rates([], [])
-
-
 def test_scripts_from_training_to_reading(tmp_path):
     """Learns eight words by heart on the way; the loop of a user with an own archive."""
     data, out = tmp_path / "words", tmp_path / "run"
@@ -147,7 +126,7 @@ def test_scripts_from_training_to_reading(tmp_path):
         "evaluate.py", "--model", tmp_path / "model", "--data", data, "--split", "validation",
         "--output", tmp_path / "report", "--device", "cpu",
     )  # fmt: skip
-    report = json.loads((tmp_path / "report" / "report.json").read_text())["words"]
+    report = json.loads((tmp_path / "report" / "report.json").read_text())["sets"]["words"]
     assert report["lines"] == 8
     assert report["cer"] < 0.1, report
     assert f"{100 * report['cer']:.2f}" in done.stdout

@@ -1,11 +1,14 @@
 """What a model reads on lines with ground truth."""
 
-import unicodedata
-from collections.abc import Iterator
-from dataclasses import dataclass
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from datasets import Dataset
 
+from htr_convtext.data import TextPolicy, load_lines
 from htr_convtext.data.lines import open_line
 from htr_convtext.recognition import read_batch
 from modeling_htr_convtext import HTRConvTextPipeline
@@ -13,7 +16,12 @@ from modeling_htr_convtext import HTRConvTextPipeline
 
 @dataclass(frozen=True)
 class Prediction:
-    """Ground truth and reading of one line, both in Unicode form NFC; an unreadable image is read as nothing."""
+    """
+    Ground truth and reading of one line, both through the same text policy.
+
+    `source` and `index`, the name of the set and the row in it, tell which line it is. An unreadable image is read as
+    nothing, with a score of 0 and the `error`.
+    """
 
     source: str
     index: int
@@ -21,12 +29,40 @@ class Prediction:
     reference: str
     text: str
     score: float
+    page: str | None = None
+    writer: str | None = None
     error: str | None = None
 
+    def to_json(self) -> str:
+        """One line of `predictions.jsonl`."""
+        return json.dumps(asdict(self), ensure_ascii=False) + "\n"
 
-def predict_lines(pipeline: HTRConvTextPipeline, lines: Dataset, batch_size: int = 16) -> Iterator[Prediction]:
+
+def load_sets(sources: Iterable[str | os.PathLike], split: str) -> dict[str, Dataset | None]:
     """
-    Reads `lines` (columns `image`, not decoded, `text` and `source`), those of similar width together.
+    One split of each source under the name of its folder or file, or under its whole path if that name is taken.
+
+    A source without lines in that split is `None`.
+
+    Raises:
+        ValueError: names the source that cannot be read, or is given twice.
+    """
+    sets = {}
+    for source in map(str, sources):
+        lines = load_lines(source, split)
+        name = lines[0]["source"] if lines else source
+        name = source if name in sets else name
+        if name in sets:
+            raise ValueError(f"{source} is given twice.")
+        sets[name] = lines or None
+    return sets
+
+
+def predict_lines(
+    pipeline: HTRConvTextPipeline, source: str, lines: Dataset, policy: TextPolicy, batch_size: int = 16
+) -> Iterator[Prediction]:
+    """
+    Reads `lines` (columns `image`, not decoded, and `text`; `page` and `writer` if known), similar widths together.
 
     Yields the predictions in the order of reading; `index` is the row of a line.
     """
@@ -39,12 +75,32 @@ def predict_lines(pipeline: HTRConvTextPipeline, lines: Dataset, batch_size: int
         batch = [lines[index] for index in indices]
         results = read_batch(pipeline, [line["image"] for line in batch], open_line)
         for index, line, result in zip(indices, batch, results, strict=True):
+            page, writer = (line.get(column) for column in ("page", "writer"))
             yield Prediction(
-                source=line["source"],
+                source=source,
                 index=index,
                 name=line["image"]["path"],
-                reference=unicodedata.normalize("NFC", line["text"]),
-                text=unicodedata.normalize("NFC", result.get("text", "")),
+                reference=policy(line["text"]),
+                text=policy(result.get("text", "")),
                 score=result.get("score", 0.0),
+                page=None if page in (None, "") else str(page),
+                writer=None if writer in (None, "") else str(writer),
                 error=result.get("error"),
             )
+
+
+def read_predictions(folder: str | os.PathLike) -> list[Prediction]:
+    """
+    The predictions that `scripts/evaluate.py` wrote to a folder.
+
+    Raises:
+        ValueError: names the file if it is missing or a line of it is no prediction.
+    """
+    path = Path(folder) / "predictions.jsonl"
+    try:
+        rows = path.read_text(encoding="utf-8").split("\n")
+        return [Prediction(**json.loads(row)) for row in rows if row]
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}; give folders written by evaluate.py --output.") from None
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: not predictions of evaluate.py, or an interrupted run. ({error})") from None

@@ -1,0 +1,44 @@
+"""The numbers of a report or a comparison as plain text, for a terminal."""
+
+from .report import interval, percent
+
+
+def report_table(report: dict) -> str:
+    """Lines, CER and WER with 95 % intervals, and lines without error of each set and over all."""
+    blocks = dict(report["sets"])
+    if len(blocks) > 1:
+        blocks["all lines"] = report["all"]
+        blocks["mean of the sets"] = {"lines": "", **report["all"]["mean_of_sets"]}
+    rows = [["", "lines", "CER %", "[95 %]", "WER %", "[95 %]", "lines right %"]]
+    for name, numbers in blocks.items():
+        cer, wer = ([percent(numbers[rate]), interval(numbers["intervals"][rate])] for rate in ("cer", "wer_space"))
+        rows.append([name, str(numbers["lines"]), *cer, *wer, percent(numbers["line_accuracy"])])
+    return _align(rows, left=1)
+
+
+def comparison_table(comparison: dict) -> str:
+    """CER of each run on each set, and its difference from the first run, with 95 % intervals."""
+    blocks = {**comparison["sets"], "all lines": comparison["all"]}
+    if len(comparison["sets"]) > 1:
+        blocks["mean of the sets"] = comparison["mean_of_sets"]
+    rows = [["", "", "CER %", "[95 %]", "difference", "[95 %]", ""]]
+    for name, block in blocks.items():
+        for run, numbers in block["runs"].items():
+            row = [name, run, percent(numbers["cer"]), interval(numbers["intervals"]["cer"])]
+            if "difference" in numbers:
+                row += [percent(numbers["difference"]["cer"], signed=True)]
+                row += [interval(numbers["difference_intervals"]["cer"], signed=True), numbers["verdict"]["cer"]]
+            rows.append(row + [""] * (7 - len(row)))
+            name = ""
+    return _align(rows, left=2)
+
+
+def _align(rows: list[list[str]], left: int) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column < left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )
