@@ -3,12 +3,15 @@
 import os
 
 from htr_convtext.loading import load_model
+from htr_convtext.training.averaging import load_average
 from modeling_htr_convtext import HTRConvTextForCTC
 
 
 def export_model(model: str | os.PathLike, output: str | os.PathLike, half: bool = True) -> HTRConvTextForCTC:
     """
     Writes the model of a training folder without the Textual Context Module, with its processor and code.
+
+    Of a checkpoint with averaged weights (`ema.safetensors`) it takes those.
 
     Args:
         half: Whether to store 16-bit floats. The model still loads in 32 bits, unless another `dtype` is asked for.
@@ -17,6 +20,7 @@ def export_model(model: str | os.PathLike, output: str | os.PathLike, half: bool
         ValueError: names the model if it cannot be loaded, and the tensors that 16 bits cannot hold.
     """
     network, processor = load_model(model, use_tcm=False, masking=None)
+    load_average(network, model)
     state_dict = network.state_dict()
     if half:
         state_dict = {

@@ -1,6 +1,7 @@
 """An exponential moving average (EMA) of the weights, with which training evaluates and ends."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -10,6 +11,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
+
+from modeling_htr_convtext import HTRConvTextForCTC
 
 
 AVERAGE_FILE = "ema.safetensors"
@@ -82,15 +85,23 @@ class WeightAverage:
         path = os.path.join(folder, AVERAGE_FILE)
         if not os.path.exists(path):
             raise FileNotFoundError(f"{path} is missing: resume this run with --ema_decay 0, as it was started.")
-        load_average(self.average.module, folder)
+        self.average.module.load_state_dict(load_file(path))
         with safe_open(path, "pt") as file:
             self.average.n_averaged.fill_(int(file.metadata()["updates"]))
 
 
-def load_average(model: nn.Module, folder: str | os.PathLike) -> bool:
-    """Loads the averaged weights of a checkpoint into `model`; returns whether there are any."""
+def load_average(model: HTRConvTextForCTC, folder: str | os.PathLike) -> bool:
+    """
+    Loads the averaged weights of a checkpoint into `model`, which may lack the parts that only training needs.
+
+    Returns whether there are any.
+    """
     path = os.path.join(folder, AVERAGE_FILE)
     if not os.path.exists(path):
         return False
-    model.load_state_dict(load_file(path))
+    unneeded = re.compile("|".join(model._keys_to_ignore_on_load_unexpected))
+    known = model.state_dict()
+    model.load_state_dict(
+        {name: tensor for name, tensor in load_file(path).items() if name in known or not unneeded.match(name)}
+    )
     return True
