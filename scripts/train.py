@@ -14,8 +14,8 @@ Examples:
     # the published recipe, on four GPUs
     accelerate launch --num_processes 4 scripts/train.py scripts/configs/iam.yaml --per_device_train_batch_size 16
 
-    # go on from a saved model
-    python scripts/train.py --data my_lines --model my_model --max_steps 2000 --output_dir runs/mine
+    # go on from the model of this package, or from a saved one (--model DIR)
+    python scripts/train.py --data my_lines --model bundled --max_steps 2000 --output_dir runs/mine
 
     # go on after a stop, or start if there is nothing to go on from
     python scripts/train.py --data my_lines --output_dir runs/mine --resume_from_checkpoint True

@@ -19,8 +19,8 @@ class ModelArguments:
     model: str | None = field(
         default=None,
         metadata={
-            "help": "Saved model to go on from. Its network and image size are kept; characters that "
-            "are new in the training text are added to its charset."
+            "help": "Saved model to go on from, or `bundled`, the one of this package. Its network and image size are "
+            "kept; characters that are new in the training text are added to its charset."
         },
     )
     size: Literal["tiny", "small", "base"] = field(default="tiny", metadata={"help": "Network."})

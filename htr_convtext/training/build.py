@@ -41,7 +41,7 @@ def build_model(
         "masking": None if arguments.masking == "none" else arguments.masking,
     }
     if arguments.model:
-        model, processor = load_model(arguments.model, **training)
+        model, processor = load_model(None if arguments.model == "bundled" else arguments.model, **training)
         processor.tokenizer.add_characters(tokenizer.charset)
         processor.tokenizer.set_policy(**handling)
         model.resize_vocabulary(len(processor.tokenizer))

@@ -1,0 +1,191 @@
+"""The programs in `scripts/`, run as a user does: train, evaluate, export, recognise."""
+
+import json
+import os
+import shutil
+
+import pytest
+import torch
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from htr_convtext import HTRConvTextForCTC, HTRConvTextProcessor, UnknownCharacterError
+from htr_convtext.loading import load_model
+from htr_convtext.training import build_model as build_from_arguments
+from htr_convtext.training import parse_arguments
+from tests.conftest import ROOT, draw_line, run_script
+from tests.test_data import write_image_folder
+from tests.test_training import WORDS
+
+
+def test_scripts_from_training_to_reading(tmp_path):
+    """Learns eight words by heart on the way; the loop of a user with an own archive."""
+    data, out = tmp_path / "words", tmp_path / "run"
+    write_image_folder(data, "train", WORDS)
+    write_image_folder(data, "validation", WORDS)
+    (tmp_path / "settings.yaml").write_text(
+        f"data: [{data}]\noutput_dir: {out}\nheight: 32\naugmentation: none\nhidden_dropout: 0\nattention_dropout: 0\n"
+        "drop_path_rate: 0\nper_device_train_batch_size: 8\nlearning_rate: 2e-3\nwarmup_steps: 10\nlogging_steps: 20\n"
+        "eval_steps: 60\nsave_steps: 60\nmax_steps: 9999\nuse_cpu: true\ndisable_tqdm: true\n"
+    )
+    done = run_script("train.py", tmp_path / "settings.yaml", "--max_steps", 60)
+    assert "charset: 4 characters" in done.stderr
+    assert "train: 8 of 8 lines" in done.stderr
+    for name in ("curves.png", "samples.png"):
+        assert Image.open(out / name).width > 1000
+    events = EventAccumulator(str(next((out / "runs").glob("*"))), {"images": 0}).Reload().Tags()
+    assert {"train/ctc_loss", "train/tcm_loss", "train/learning_rate", "eval/cer"} <= set(events["scalars"])
+    assert "samples" in events["images"]
+    run_script("train.py", tmp_path / "settings.yaml", "--max_steps", 120, "--resume_from_checkpoint", "True")
+    state = json.loads((out / "checkpoint-120" / "trainer_state.json").read_text())
+    assert [entry["step"] for entry in state["log_history"] if "eval_cer" in entry] == [60, 120]
+
+    done = run_script("export.py", "--model", out / "best", "--output", tmp_path / "model")
+    exported = HTRConvTextForCTC.from_pretrained(tmp_path / "model")
+    assert exported.tcm_head is None
+    assert exported.dtype == torch.float32
+    with pytest.raises(UnknownCharacterError):
+        HTRConvTextProcessor.from_pretrained(tmp_path / "model").tokenizer("xyz")
+    assert (tmp_path / "model" / "pipeline_htr_convtext.py").exists()
+
+    write_image_folder(tmp_path / "more", "train", ["xyz", "zab"])
+    write_image_folder(tmp_path / "more", "validation", ["xyz"])
+    done = run_script(
+        "train.py", "--data", tmp_path / "more", "--model", tmp_path / "model", "--max_steps", 1,
+        "--output_dir", tmp_path / "tuned", "--use_cpu", "True", "--eval_steps", 1, "--save_steps", 1,
+    )  # fmt: skip
+    tuned = HTRConvTextForCTC.from_pretrained(tmp_path / "tuned" / "best")
+    assert tuned.config.vocab_size == exported.config.vocab_size + 3
+    assert tuned.tcm_head is not None
+    learned = slice(0, exported.config.vocab_size)
+    torch.testing.assert_close(tuned.ctc_head.weight[learned], exported.ctc_head.weight, atol=0.01, rtol=0)
+
+    done = run_script(
+        "evaluate.py", "--model", tmp_path / "model", "--data", data, "--split", "validation",
+        "--output", tmp_path / "report", "--device", "cpu",
+    )  # fmt: skip
+    report = json.loads((tmp_path / "report" / "report.json").read_text())["sets"]["words"]
+    assert report["lines"] == 8
+    assert report["cer"] < 0.1, report
+    assert f"{100 * report['cer']:.2f}" in done.stdout
+    predictions = (tmp_path / "report" / "predictions.jsonl").read_text().splitlines()
+    assert sorted(json.loads(line)["reference"] for line in predictions) == sorted(WORDS)
+
+    done = run_script("recognize.py", data / "validation" / "3.png", "--model", tmp_path / "model", "--device", "cpu")
+    assert done.stdout == f"{data / 'validation' / '3.png'}\ta cab\n"
+
+
+def test_lines_are_learned_by_heart(tmp_path):
+    write_image_folder(tmp_path / "words", "train", WORDS)
+    done = run_script("overfit.py", "--data", tmp_path / "words", "--max-steps", 600, "--learning-rate", 2e-3)
+    assert "All 8 lines are read without an error" in done.stdout
+    done = run_script("overfit.py", "--data", tmp_path / "words", "--max-steps", 2, expect=1)
+    assert "after 2 steps the CER is still" in done.stderr
+
+
+def test_preview_of_augmentation(tmp_path):
+    write_image_folder(tmp_path / "words", "train", WORDS)
+    write_image_folder(tmp_path / "words", "validation", WORDS)
+    picture = tmp_path / "augmentations.png"
+    run_script("train.py", "--data", tmp_path / "words", "--output_dir", tmp_path / "run", "--preview", picture)
+    assert Image.open(picture).height > 500
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("- a", "must map"), ("a: {b: c}", "value of a"), ("a: [", "not YAML"), ("learning_rat: 1", "learning_rat"),
+     ("data: [x]\nema_decay: 2", "ema_decay")],
+)  # fmt: skip
+def test_wrong_settings_files_are_named(content, message, tmp_path, capsys):
+    (tmp_path / "settings.yaml").write_text(content)
+    with pytest.raises((SystemExit, ValueError)) as raised:
+        parse_arguments([str(tmp_path / "settings.yaml"), "--output_dir", str(tmp_path)])
+    assert message in capsys.readouterr().err + str(raised.value)
+
+
+def test_command_line_wins_over_the_settings_file(tmp_path):
+    (tmp_path / "settings.yaml").write_text("data: [a, b]\nlearning_rate: 1e-4\nbf16: true\nseed: 7\n")
+    arguments, training = parse_arguments(
+        [str(tmp_path / "settings.yaml"), "--data", "c", "--seed", "8", "--output_dir", str(tmp_path)]
+    )
+    assert (arguments.data, training.learning_rate, training.bf16, training.seed) == (["c"], 1e-4, True, 8)
+
+
+@pytest.mark.parametrize("name", ["iam", "read2016", "lam", "vnondb"])
+def test_published_recipes(name):
+    """The recipe of arXiv 2512.05021."""
+    arguments, training = parse_arguments([str(ROOT / "scripts" / "configs" / f"{name}.yaml")])
+    model, processor = build_from_arguments(arguments, [])
+    assert 65e6 < model.num_parameters() - model.tcm_head.num_parameters() < 67e6
+    assert len(processor.tokenizer) == {"iam": 80, "read2016": 90, "lam": 91, "vnondb": 162}[name]
+    assert not processor.image_processor.return_pixel_mask
+    assert (training.sam_rho, training.ema_decay, training.max_grad_norm) == (0.05, 0.9999, 0)
+    assert (training.max_steps, training.warmup_steps, training.learning_rate) == (100_000, 1000, 1e-3)
+    assert (training.adam_beta1, training.adam_beta2, training.weight_decay) == (0.9, 0.99, 0.05)
+    assert training.per_device_train_batch_size == 64
+
+
+# --- scripts/recognize.py ---
+
+
+def test_one_bad_file_does_not_stop_the_others(model_folder, tmp_path):
+    folder = tmp_path / "lines"
+    (folder / "below").mkdir(parents=True)
+    draw_line("good").save(folder / "a.png")
+    (folder / "b.jpg").write_bytes(b"not a picture")
+    draw_line("good too").save(folder / "below" / "c.tif")
+    (folder / "notes.txt").write_text("no image")
+    (tmp_path / "empty").mkdir()
+    output = tmp_path / "lines.jsonl"
+    done = run_script(
+        "recognize.py", folder, tmp_path / "gone.png", tmp_path / "empty", "--model", model_folder, "--format", "jsonl",
+        "--output", output, "--batch-size", 2, "--device", "cpu", expect=1,
+    )  # fmt: skip
+    rows = [json.loads(line) for line in output.read_text().splitlines()]
+    assert [os.path.basename(row["file"]) for row in rows] == ["a.png", "b.jpg", "c.tif", "gone.png", "empty"]
+    assert ["error" in row for row in rows] == [False, True, False, True, True]
+    assert set(rows[0]) == {"file", "text", "score"}
+    assert "b.jpg" in done.stderr
+    assert "no such file" in done.stderr
+    assert "3 of 5 files could not be read" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_file_names_that_are_no_text(model_folder, tmp_path):
+    """Archives have names in old encodings."""
+    draw_line("good").save(tmp_path / "line.png")
+    os.rename(tmp_path / "line.png", os.fsencode(tmp_path) + b"/caf\xe9.png")
+    done = run_script("recognize.py", tmp_path, "--model", model_folder, "--device", "cpu")
+    assert "caf\\udce9.png\t" in done.stdout
+
+
+def test_damaged_weights_are_named(model_folder, tmp_path):
+    folder = tmp_path / "damaged"
+    shutil.copytree(model_folder, folder)
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(ValueError, match="damaged"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("script", sorted(path.name for path in (ROOT / "scripts").glob("*.py")))
+def test_help_has_examples(script):
+    assert "Examples:" in run_script(script, "--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "message"),
+    [
+        ("recognize.py", ["--model", "nowhere", "x.png"], "nowhere"),
+        ("train.py", ["--data", "nowhere", "--output_dir", "out"], "nowhere"),
+        ("evaluate.py", ["--model", "nowhere", "--data", "x"], "nowhere"),
+        ("export.py", ["--model", "nowhere", "--output", "out"], "nowhere"),
+        ("recognize.py", ["--device", "cuda:9", "x.png"], "cuda:9"),
+    ],
+)
+def test_missing_things_are_named_in_one_line(script, arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = run_script(script, *arguments, expect=1)
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
