@@ -52,6 +52,13 @@ def test_parquet(image_folder, tmp_path):
     assert load_lines(folder / "lines.parquet", "test") is None
 
 
+def test_all_splits_and_their_other_names(image_folder):
+    (image_folder / "validation").rename(image_folder / "val")
+    data = load_lines(image_folder)
+    assert {split: len(lines) for split, lines in data.items()} == {"train": 3, "validation": 1}
+    assert load_lines(image_folder, "dev")["text"] == ["four"]
+
+
 def test_sources_are_put_together(image_folder, tmp_path):
     write_image_folder(tmp_path / "more", "train", ["five"])
     lines = load_sources([image_folder, tmp_path / "more"], "train")
@@ -79,6 +86,7 @@ def test_width_is_that_of_the_upright_line(processor, tmp_path):
     kept, left_out = select_trainable(lines, processor, HTRConvTextConfig())
     image = draw_line("turned")
     assert not left_out
+    kept, _ = select_trainable(kept.map(lambda line: {"width": 0}), processor, HTRConvTextConfig())
     assert kept["width"] == [processor.image_processor.resized_width(image.height, image.width)]
 
 
@@ -93,7 +101,7 @@ def test_bad_sources_are_named(tmp_path, image_folder):
         load_lines(tmp_path / "empty", "train")
     (image_folder / "train" / "metadata.jsonl").unlink()
     (image_folder / "validation" / "metadata.jsonl").unlink()
-    with pytest.raises(ValueError, match=r"no column text.*metadata\.jsonl"):
+    with pytest.raises(ValueError, match=r"lines, train: images without texts; give metadata\.jsonl"):
         load_lines(image_folder, "train")
     with pytest.raises(ValueError, match="test split"):
         load_sources([], "test")

@@ -1,78 +1,16 @@
-"""Lines of handwriting as `datasets` objects with the columns `image` (not decoded), `text` and `source`."""
+"""Single lines: opening their images and choosing those that a model can be trained on."""
 
 import io
-import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 
-from datasets import Dataset, Image, Value, concatenate_datasets, load_dataset
+from datasets import Dataset
 from PIL import Image as PILImage
 
 from modeling_htr_convtext import HTRConvTextConfig
 from processing import HTRConvTextProcessor, UnknownCharacterError
 from processing.image_processing_htr_convtext import open_image
-
-
-SPLITS = ("train", "validation", "test")
-
-
-def load_lines(source: str | os.PathLike, split: str) -> Dataset | None:
-    """
-    Loads one split of a data set.
-
-    Args:
-        source: A folder of Parquet files (named by split, as `datasets` writes them); one Parquet file, whose split is
-            in its name, or else `train`; or an image folder: one sub-folder for each split with the images and a
-            `metadata.jsonl` or `metadata.csv` that has `file_name` and `text`.
-        split: `"train"`, `"validation"` or `"test"`.
-
-    Returns:
-        The lines, or `None` if the data set has no such split. A missing text is empty.
-
-    Raises:
-        ValueError: names the source if it is missing, holds no lines or has no `image` or `text` column.
-    """
-    path = Path(source)
-    if path.is_file() and path.suffix == ".parquet":
-        named = next((name for name in SPLITS if name in path.stem.lower()), "train")
-        kind, files = "parquet", {"data_files": {named: str(path)}}
-    elif path.is_dir():
-        kind, files = "parquet" if any(path.rglob("*.parquet")) else "imagefolder", {"data_dir": str(path)}
-    else:
-        raise ValueError(f"{source}: there is no such folder or Parquet file.")
-    try:
-        data = load_dataset(kind, **files)
-    except Exception as error:  # `datasets` raises many kinds for folders it cannot read
-        raise ValueError(f"{source}: no lines found; give Parquet files or images with metadata. ({error})") from None
-    if split not in data:
-        return None
-    lines = data[split]
-    missing = {"image", "text"} - set(lines.column_names)
-    if missing:
-        raise ValueError(
-            f"{source}: the {split} split has no column {' and '.join(sorted(missing))} (it has "
-            f"{', '.join(lines.column_names)}). An image folder needs metadata.jsonl with file_name and text."
-        )
-    lines = lines.cast_column("image", Image(decode=False)).cast_column("text", Value("string"))
-    if None in lines["text"]:
-        lines = lines.map(lambda line: {"text": line["text"] or ""})
-    return lines.add_column("source", [path.stem if path.is_file() else path.name] * len(lines))
-
-
-def load_sources(sources: Iterable[str | os.PathLike], split: str) -> Dataset:
-    """
-    The lines of several data sets in one, their columns cut down to `image`, `text` and `source`.
-
-    Raises:
-        ValueError: if none of the sources has the split.
-    """
-    parts = [load_lines(source, split) for source in sources]
-    parts = [part.select_columns(["image", "text", "source"]) for part in parts if part is not None]
-    if not parts:
-        raise ValueError(f"None of the data sets has a {split} split.")
-    return concatenate_datasets(parts)
 
 
 def open_line(image: dict) -> PILImage.Image:
@@ -87,7 +25,7 @@ def open_line(image: dict) -> PILImage.Image:
     return open_image(io.BytesIO(image["bytes"]), name=image["path"] or "An image without a name")
 
 
-def required_frames(labels: list[int]) -> int:
+def required_frames(labels: Sequence) -> int:
     """Frames that CTC needs for `labels`: one for each, and a blank between two equal ones."""
     return len(labels) + sum(first == second for first, second in pairwise(labels))
 
@@ -123,4 +61,6 @@ def select_trainable(
             continue
         kept.append(index)
         widths.append(width)
+    if "width" in lines.column_names:  # of the image as it is stored
+        lines = lines.remove_columns("width")
     return lines.select(kept).add_column("width", widths), left_out

@@ -1,0 +1,89 @@
+"""Lines cut out of page images by their PAGE-XML or ALTO files."""
+
+import io
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+from processing.image_processing_htr_convtext import open_image
+
+from .items import LineItems, file_stamp
+from .page_xml import Page, crop_polygon, read_page
+
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".jp2")
+logger = logging.getLogger(__name__)
+
+
+def read_pages(files: list[Path]) -> LineItems:
+    """
+    The lines of some pages, with `page` (the name of the XML file without its suffix) and `line_id`.
+
+    A file that is no page or has no image is left out, as is a line without text or polygon. The images are opened
+    when the lines are made; of an image that cannot be read every line is an empty image.
+    """
+    found = LineItems([], columns=["page", "line_id"], generate=cut_lines)
+    for file in files:
+        try:
+            page = read_page(file)
+            image = find_page_image(file, page)
+        except (OSError, ValueError) as error:
+            found.skipped.append((str(file), str(error).removeprefix(f"{file}: ")))
+            continue
+        usable = 0
+        for line in page.lines:
+            if line.text.strip() and line.polygon:
+                usable += 1
+            else:
+                found.skipped.append((f"{file.name}#{line.id}", "no text" if line.polygon else "no polygon"))
+        if not page.lines:
+            found.skipped.append((str(file), "a page without lines"))
+        if usable:
+            stamp = file_stamp(file) + file_stamp(image)
+            found.items.append({"xml": str(file), "image": str(image), "stamp": stamp})
+    return found
+
+
+def find_page_image(file: Path, page: Page) -> Path:
+    """
+    The image that a page names, or else the one named as its XML file, beside it or in the folder above.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    folders = (file.parent, file.parent.parent)
+    names = [page.image] if page.image else []
+    for name in [*names, *(file.stem + suffix for suffix in IMAGE_SUFFIXES)]:
+        for folder in folders:
+            if (folder / name).is_file():
+                return folder / name
+    raise ValueError(f"{file}: no page image {page.image or file.stem} beside it")
+
+
+def cut_lines(items: list[dict]) -> Iterator[dict]:
+    """Opens pages and yields their lines as PNG, grey and white outside of the polygon."""
+    for item in items:
+        file, page = Path(item["xml"]), read_page(item["xml"])
+        try:
+            image = open_image(item["image"])
+        except ValueError as error:
+            logger.warning("%s; its lines are empty images.", error)
+            image = None
+        for line in page.lines:
+            if not line.text.strip() or not line.polygon:
+                continue
+            name = f"{file.stem}#{line.id}"
+            content = {"bytes": b"", "path": name}
+            if image is not None:
+                # A page may be measured in other units, or on a scan of another size, than the image at hand.
+                across = image.width / page.width if page.width else 1.0
+                down = image.height / page.height if page.height else 1.0
+                try:
+                    crop = crop_polygon(image, [(x * across, y * down) for x, y in line.polygon])
+                except ValueError as error:
+                    logger.warning("%s, %s: %s; it is an empty image.", item["image"], line.id, error)
+                else:
+                    buffer = io.BytesIO()
+                    crop.save(buffer, "PNG")
+                    content["bytes"] = buffer.getvalue()
+            yield {"image": content, "text": line.text, "page": file.stem, "line_id": line.id}

@@ -1,0 +1,255 @@
+"""Lines of handwriting from anywhere as `datasets` objects: columns `image` (not decoded), `text` and `source`."""
+
+import logging
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+from datasets import (
+    Dataset,
+    DatasetDict,
+    Features,
+    Image,
+    IterableDataset,
+    IterableDatasetDict,
+    Value,
+    concatenate_datasets,
+    load_dataset,
+)
+
+from .columns import find_image_column, find_text_column
+from .items import LineItems
+from .lists import read_ln, read_table
+from .lmdb_store import read_lmdb
+from .pages import read_pages
+
+
+# The names that `datasets` knows too.
+SPLIT_NAMES = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
+}
+logger = logging.getLogger(__name__)
+
+
+def load_lines(
+    source: str | os.PathLike,
+    split: str | None = None,
+    *,
+    image_column: str | None = None,
+    text_column: str | None = None,
+    image_root: str | os.PathLike | None = None,
+    streaming: bool = False,
+    skipped: list[tuple[str, str, str]] | None = None,
+) -> Dataset | DatasetDict | IterableDataset | IterableDatasetDict | None:
+    """
+    Loads a data set of lines.
+
+    Args:
+        source: One of
+
+            - a Hub id, `owner/name`;
+            - Parquet: a file or a folder;
+            - an image folder: images and `metadata.jsonl` or `metadata.csv` with `file_name` and the text;
+            - `.ln` lists: one image name a line, the text in a `.txt` beside each image; a file or a folder of them;
+            - tables with tabs, `.tsv` or `.txt`: image name and text, or more columns under a header; likewise;
+            - LMDB with `num-samples`, `image-%09d` and `label-%09d`: a folder with `data.mdb`;
+            - PAGE-XML or ALTO files and their page images, a file or a folder; lines are cut out by their polygons.
+
+            Splits are named by the files (`val.ln`), or by sub-folders; what is not named is `train`. `val`, `valid`
+            and `dev` are `validation`.
+        split: The split to load; by default all.
+        image_column: The column of images, where it cannot be found by its type or name; in tables, of their names.
+        text_column: The column of texts, where it cannot be found by its name.
+        image_root: Folder of the images of lists and tables; by default the folder of the list or those in it.
+        streaming: Whether to read while iterating, rather than before.
+        skipped: Is given split, name and reason of each item that was left out. They are also logged, as a warning.
+
+    Returns:
+        The lines of the split, or `None` if the data set has no such split; without `split` a dict of all. `image` is
+        `{"bytes": ..., "path": ...}`, a missing text is empty, `source` is the name of the data set (unless it has
+        such a column), and other columns stay as they are. Images are not opened: see `select_trainable`.
+
+    Raises:
+        ValueError: names the source if it is missing, of no known kind, holds no line or its columns cannot be told.
+    """
+    path = Path(source)
+    wanted = split and SPLIT_NAMES.get(split, split)
+    loaded, reasons = {}, Counter()
+    try:
+        readers = split_readers(path, image_root, image_column, text_column) if path.exists() else None
+        if readers is None:
+            for name, lines in load_native(source, streaming).items():
+                if wanted in (None, name):
+                    loaded[name] = standard_columns(lines, f"{source}, {name}", image_column, text_column)
+        else:
+            for name, read in readers.items():
+                if wanted in (None, name):
+                    found = read()
+                    loaded[name] = found.dataset(streaming)
+                    report_skipped(f"{source}, {name}", found.skipped)
+                    reasons.update(reason for _, reason in found.skipped)
+                    if skipped is not None:
+                        skipped.extend((name, *item) for item in found.skipped)
+    except ModuleNotFoundError as error:
+        raise ValueError(f"{source}: {error}") from None
+    if loaded and not streaming and not any(map(len, loaded.values())):
+        summary = ", ".join(f"{count} × {reason}" for reason, count in reasons.most_common())
+        raise ValueError(f"{source}: no line can be used; {summary or 'there is none'}.")
+    title = path.stem if path.is_file() else path.name
+    loaded = {name: add_source(lines, title) for name, lines in loaded.items()}
+    if split is not None:
+        return loaded.get(wanted)
+    return IterableDatasetDict(loaded) if streaming else DatasetDict(loaded)
+
+
+def load_sources(sources: Iterable[str | os.PathLike], split: str) -> Dataset:
+    """
+    The lines of several data sets in one, their columns cut down to `image`, `text` and `source`.
+
+    Raises:
+        ValueError: if none of the sources has the split.
+    """
+    parts = [load_lines(source, split) for source in sources]
+    parts = [part.select_columns(["image", "text", "source"]) for part in parts if part is not None]
+    if not parts:
+        raise ValueError(f"None of the data sets has a {split} split.")
+    return concatenate_datasets(parts)
+
+
+def split_of(name: str) -> str | None:
+    """The split that a file name such as `val` or `lines-dev-2` speaks of, if it does."""
+    words = re.split(r"[^a-z]+", name.lower())
+    return next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), None)
+
+
+def split_folders(folder: Path) -> list[tuple[str, Path]]:
+    """A folder and those in it that have the name of a split, each with its split."""
+    inner = [path for path in sorted(folder.iterdir()) if path.name.lower() in SPLIT_NAMES and path.is_dir()]
+    own = SPLIT_NAMES.get(folder.name.lower(), "train")
+    return [(own, folder), *((SPLIT_NAMES[path.name.lower()], path) for path in inner)]
+
+
+def split_readers(
+    path: Path, image_root: str | os.PathLike | None, image_column: str | None, text_column: str | None
+) -> dict[str, Callable[[], LineItems]] | None:
+    """
+    For each split a function that reads it; `None` for what `datasets` itself reads.
+
+    Raises:
+        ValueError: if it is a file of no known kind, or two lists are of one split.
+    """
+    read_list = {
+        ".ln": partial(read_ln, image_root=image_root),
+        ".tsv": partial(read_table, image_root=image_root, image_column=image_column, text_column=text_column),
+    }
+    read_list[".txt"] = read_list[".tsv"]
+    if path.is_file():
+        if path.suffix == ".parquet":
+            return None
+        if path.suffix in read_list:
+            return {split_of(path.stem) or "train": partial(read_list[path.suffix], path)}
+        if path.suffix == ".xml":
+            return {"train": partial(read_pages, [path])}
+        raise ValueError(f"{path}: not a list (.ln, .tsv, .txt), a page (.xml) or a Parquet file.")
+
+    folders = split_folders(path)
+    stores = {split: partial(read_lmdb, folder) for split, folder in folders if (folder / "data.mdb").is_file()}
+    if stores:
+        return stores
+    lists = {}
+    for folder_split, folder in folders:
+        for file in sorted(folder.iterdir()):
+            if file.suffix in read_list and is_list(file):
+                split = split_of(file.stem) or folder_split
+                if split in lists:
+                    raise ValueError(f"{path}: {lists[split].args[0].name} and {file.name} are both {split}; give one.")
+                lists[split] = partial(read_list[file.suffix], file)
+    if lists:
+        return lists
+    if any(next(path.rglob(pattern), None) for pattern in ("*.parquet", "metadata.jsonl", "metadata.csv")):
+        return None
+    pages: dict[str, list[Path]] = {}
+    splits = {folder.name: split for split, folder in folders[1:]}
+    for file in sorted(path.rglob("*.xml")):
+        split = splits.get(file.relative_to(path).parts[0], folders[0][0])
+        pages.setdefault(split, []).append(file)
+    return {split: partial(read_pages, files) for split, files in pages.items()} or None
+
+
+def is_list(file: Path) -> bool:
+    """Whether a file lists images; a `.txt` does if its name is `gt` or a split's and its first line has a tab."""
+    if file.suffix != ".txt":
+        return True
+    if file.stem.lower() != "gt" and split_of(file.stem) is None:
+        return False
+    with file.open("rb") as handle:
+        return b"\t" in handle.readline()
+
+
+def load_native(source: str | os.PathLike, streaming: bool) -> dict[str, Dataset | IterableDataset]:
+    """The splits of what `datasets` reads by itself: the Hub, Parquet and image folders."""
+    path = Path(source)
+    if path.is_file():
+        options = {"path": "parquet", "data_files": {split_of(path.stem) or "train": str(path)}}
+    elif path.is_dir():
+        kind = "parquet" if next(path.rglob("*.parquet"), None) else "imagefolder"
+        options = {"path": kind, "data_dir": str(path)}
+    elif re.fullmatch(r"[\w.-]+/[\w.-]+", str(source)):
+        options = {"path": str(source)}
+    else:
+        raise ValueError(f"{source}: there is no such file or folder.")
+    try:
+        data = load_dataset(**options, streaming=streaming)
+    except Exception as error:  # `datasets` raises many kinds
+        remedy = "give Parquet files or images with metadata" if path.exists() else "no such folder, nor Hub data set"
+        raise ValueError(f"{source}: no lines found; {remedy}. ({error})") from None
+    known = {name: SPLIT_NAMES.get(name, name) for name in data}
+    return {name if known[name] in data else known[name]: lines for name, lines in data.items()}
+
+
+def standard_columns(
+    lines: Dataset | IterableDataset, where: str, image_column: str | None, text_column: str | None
+) -> Dataset | IterableDataset:
+    """Names the columns of images and texts `image` and `text`, not decoded and never `None`; others stay."""
+    if lines.features is None:
+        raise ValueError(f"{where}: its columns are not known before it is read; load it without streaming.")
+    if set(lines.column_names) <= {"image", "label"} and not text_column:  # what images alone have
+        raise ValueError(f"{where}: images without texts; give metadata.jsonl or metadata.csv with file_name and text.")
+    image_column = find_image_column(lines.features, image_column, where)
+    text_column = find_text_column(lines.features, text_column, where)
+    for name, found in (("image", image_column), ("text", text_column)):
+        if found != name:
+            lines = lines.remove_columns([name]) if name in lines.column_names else lines
+            lines = lines.rename_column(found, name)
+    lines = lines.cast_column("image", Image(decode=False))
+    if lines.features["text"] != Value("string"):  # a cast copies all lines
+        lines = lines.cast_column("text", Value("string"))
+    if isinstance(lines, IterableDataset):
+        return lines.map(lambda line: {"text": line["text"] or ""}, features=lines.features)
+    if None in lines["text"]:
+        texts = [text or "" for text in lines["text"]]
+        lines = lines.remove_columns("text").add_column("text", texts, feature=Value("string"))
+    return lines
+
+
+def add_source(lines: Dataset | IterableDataset, name: str) -> Dataset | IterableDataset:
+    """Adds the column `source`, unless there is one of texts."""
+    if lines.features.get("source") == Value("string"):
+        return lines
+    lines = lines.remove_columns("source") if "source" in lines.features else lines
+    if isinstance(lines, Dataset):
+        return lines.add_column("source", [name] * len(lines), feature=Value("string"))
+    features = Features({**lines.features, "source": Value("string")})
+    return lines.map(lambda line: {"source": name}, features=features)
+
+
+def report_skipped(where: str, skipped: list[tuple[str, str]]) -> None:
+    """Logs a warning for each reason, with the first names."""
+    for reason, count in Counter(reason for _, reason in skipped).items():
+        names = [name for name, other in skipped if other == reason]
+        logger.warning("%s: %d left out, %s: %s%s", where, count, reason, ", ".join(names[:5]), " …" * (count > 5))
