@@ -1,0 +1,48 @@
+"""Splits made apart by page, writer or whatever else groups lines."""
+
+import random
+from collections import Counter
+
+from datasets import Dataset, DatasetDict
+
+
+def split_by_group(
+    lines: Dataset, column: str, validation: float = 0.1, test: float = 0.1, seed: int = 0
+) -> DatasetDict:
+    """
+    Splits lines so that no two splits share a value of `column`.
+
+    Args:
+        column: For example `"page"` or `"writer"`.
+        validation: Share of the lines, reached by whole groups drawn at random; it may be exceeded by part of a group.
+            With 0 there is no such split.
+        test: Likewise.
+        seed: Of the draw.
+
+    Raises:
+        ValueError: if there is no such column, a line has no value, the shares leave nothing to train on, or there are
+            too few groups.
+    """
+    if column not in lines.column_names:
+        raise ValueError(f"There is no column {column!r} to split by; there are {', '.join(lines.column_names)}.")
+    if min(validation, test) < 0 or validation + test >= 1:
+        raise ValueError(f"The shares {validation} and {test} must not be negative and must leave lines to train on.")
+    groups = list(lines[column])
+    without = sum(group is None or group == "" for group in groups)
+    if without:
+        raise ValueError(f"{without} of {len(lines)} lines have no {column} to split by.")
+    sizes = Counter(groups)
+    order = sorted(sizes)
+    random.Random(seed).shuffle(order)
+    split_of_group = {}
+    for split, share in (("test", test), ("validation", validation)):
+        reached = 0
+        while reached < share * len(lines) and order:
+            reached += sizes[order[-1]]
+            split_of_group[order.pop()] = split
+    if not order:
+        raise ValueError(f"{len(sizes)} different values of {column} are too few to split by.")
+    indices: dict[str, list[int]] = {"train": [], "validation": [], "test": []}
+    for index, group in enumerate(groups):
+        indices[split_of_group.get(group, "train")].append(index)
+    return DatasetDict({split: lines.select(chosen) for split, chosen in indices.items() if chosen})
