@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from htr_convtext.data import TextPolicy
+from htr_convtext.data import TextPolicy, load_lines
 from htr_convtext.evaluation import (
     WORD_TOKENIZERS,
     Prediction,
@@ -18,6 +18,7 @@ from htr_convtext.evaluation import (
     comparison_table,
     error_rates,
     load_runs,
+    load_sets,
     measure,
     read_predictions,
     report_table,
@@ -384,6 +385,26 @@ def test_metrics_of_evaluate():
     assert metric.compute() == {"cer": pytest.approx(2 / 8)}
     with pytest.raises(ValueError, match="'letters'"):
         WordErrorRate().compute(**texts, tokenizer="letters")
+
+
+# --- sets ---
+
+
+def test_sets_keep_their_names(tmp_path):
+    """Of prepared data, several sources under one roof; a name that is taken gets its path."""
+    for folder in ("x", "y"):
+        write_image_folder(tmp_path / folder / "words", "test", ["one"])
+    merged = load_lines(tmp_path / "x" / "words", "test").remove_columns("source").select([0, 0, 0])
+    (tmp_path / "merged").mkdir()
+    merged.add_column("source", ["b", "a", "b"]).to_parquet(tmp_path / "merged" / "test.parquet")
+    sources = [tmp_path / "x" / "words", tmp_path / "y" / "words", tmp_path / "merged"]
+    sets = load_sets(sources, "test")
+    assert {name: len(lines) for name, lines in sets.items()} == {
+        "words": 1, f"{tmp_path / 'y' / 'words'}: words": 1, "b": 2, "a": 1
+    }  # fmt: skip
+    assert load_sets(sources[:1], "validation") == {str(sources[0]): None}
+    with pytest.raises(ValueError, match="given twice"):
+        load_sets([sources[0], sources[0]], "test")
 
 
 # --- scripts/evaluate.py ---

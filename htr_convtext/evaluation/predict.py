@@ -40,21 +40,27 @@ class Prediction:
 
 def load_sets(sources: Iterable[str | os.PathLike], split: str) -> dict[str, Dataset | None]:
     """
-    One split of each source under the name of its folder or file, or under its whole path if that name is taken.
+    The lines of one split of each source under the names of their sets, as their column `source` has them.
 
-    A source without lines in that split is `None`.
+    Prepared data may hold several sets. Where a name is taken, the whole path of the source stands before it. A source
+    without lines in that split is `None`, under its path.
 
     Raises:
         ValueError: names the source that cannot be read, or is given twice.
     """
-    sets = {}
+    sets, seen = {}, set()
     for source in map(str, sources):
-        lines = load_lines(source, split)
-        name = lines[0]["source"] if lines else source
-        name = source if name in sets else name
-        if name in sets:
+        if source in seen:
             raise ValueError(f"{source} is given twice.")
-        sets[name] = lines or None
+        seen.add(source)
+        lines = load_lines(source, split)
+        names = lines["source"] if lines else []
+        found = {
+            name: lines.select([index for index, other in enumerate(names) if other == name])
+            for name in dict.fromkeys(names)
+        }
+        for name, part in (found or {source: None}).items():
+            sets[f"{source}: {name}" if name in sets else name] = part
     return sets
 
 
