@@ -117,7 +117,10 @@ def main() -> None:
         augmentation=augmentation,
     )
     trainer.add_callback(TrainingPictures(trainer, processor.tokenizer))
-    trainer.train(resume_from_checkpoint=checkpoint)
+    try:
+        trainer.train(resume_from_checkpoint=checkpoint)
+    except FileNotFoundError as error:  # of the checkpoint
+        sys.exit(f"train.py: {error}")
     if trainer.stopped_by:
         logger.warning("Stopped at step %d. --resume_from_checkpoint True goes on.", trainer.state.global_step)
         sys.exit(128 + trainer.stopped_by)

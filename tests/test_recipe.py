@@ -250,7 +250,9 @@ def test_a_signal_ends_training_with_a_checkpoint(tmp_path, processor):
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_wrong_settings(tmp_path):
-    for settings in ({"ema_decay": 1.0}, {"sam_rho": -0.1}, {"max_minutes": -1}):
-        with pytest.raises(ValueError, match="ema_decay"):
-            LineTrainingArguments(output_dir=str(tmp_path), **settings)
+@pytest.mark.parametrize(
+    "settings", [{"ema_decay": 1.0}, {"sam_rho": -0.1}, {"max_minutes": -1}, {"lr_scheduler_type": "constant"}]
+)
+def test_wrong_settings(settings, tmp_path):
+    with pytest.raises(ValueError, match=r"ema_decay|lr_scheduler_type"):
+        LineTrainingArguments(output_dir=str(tmp_path), **settings)

@@ -112,6 +112,8 @@ class LineTrainingArguments(TrainingArguments):
         super().__post_init__()
         if self.max_minutes < 0 or self.sam_rho < 0 or not 0 <= self.ema_decay < 1:
             raise ValueError("max_minutes and sam_rho must not be negative, ema_decay must be in [0, 1).")
+        if self.lr_scheduler_type != TrainingArguments.lr_scheduler_type:
+            raise ValueError("lr_scheduler_type has no effect: the schedule is a warm-up and half a cosine.")
         if self.max_minutes:
             self.max_steps = 10**9
 

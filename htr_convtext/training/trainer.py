@@ -39,8 +39,8 @@ class HTRConvTextTrainer(Trainer):
     - With `sam_rho` each step is one of sharpness-aware minimisation around the optimiser.
     - With `ema_decay` evaluation, the best model and the end of training have averaged weights; checkpoints hold both.
     - A step whose gradients are not finite changes nothing and is counted (`skipped_steps`).
-    - The parts of the loss are logged beside their sum. Predictions are the best id of each frame, the padding of
-      each line set to the blank.
+    - The parts of the loss are logged beside their sum, those of skipped steps left out.
+    - Predictions are the best id of each frame, the padding of each line set to the blank.
     - SIGTERM or Ctrl-C ends training after the step with a checkpoint: `stopped_by` is then the signal.
 
     Several processes compute what one would with their batches together: batch norm and the mean over characters are
@@ -180,8 +180,8 @@ class HTRConvTextTrainer(Trainer):
             logs["time_used"] = round(self.time_budget.progress, 4)
         if "loss" in logs:
             for name, values in self._loss_parts.items():
-                mean = self.accelerator.gather(torch.stack(values).mean()[None]).mean()
-                logs[name] = round(mean.item(), 4)
+                losses = self.accelerator.gather(torch.stack(values))
+                logs[name] = round(losses[losses.isfinite()].mean().item(), 4)
             self._loss_parts = {}
             if self.skipped_steps:
                 logs["skipped_steps"] = self.skipped_steps
