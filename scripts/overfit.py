@@ -32,7 +32,8 @@ class StopAtZero(TrainerCallback):
 
     def on_evaluate(self, args, state, control, metrics: dict[str, float], **kwargs):
         print(f"step {state.global_step}: CER {100 * metrics['eval_cer']:.2f} %", flush=True)
-        control.should_training_stop = metrics["eval_cer"] == 0
+        if metrics["eval_cer"] == 0:
+            control.should_training_stop = True
 
 
 def main() -> None:
@@ -48,8 +49,8 @@ def main() -> None:
     logging.disable(logging.WARNING)
     set_seed(arguments.seed)
     try:
-        lines = TextPolicy().apply(load_sources(arguments.data, "train").shuffle(seed=arguments.seed))
-        lines = lines.select(range(min(arguments.lines, len(lines))))
+        lines = load_sources(arguments.data, "train").shuffle(seed=arguments.seed)
+        lines = TextPolicy().apply(lines.select(range(min(arguments.lines, len(lines)))))
         settings = ModelArguments(
             data=arguments.data, size=arguments.size, height=arguments.height, hidden_dropout=0, attention_dropout=0,
             drop_path_rate=0,

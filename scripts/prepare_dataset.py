@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument(
         "--split-by",
         metavar="COLUMN",
-        help="page, writer or another column: split sources that have only a train split, apart by it",
+        help="page, writer, another column or line: split sources that have only a train split, apart by it",
     )
     parser.add_argument("--validation", type=float, default=0.1, help="share for validation (default: 0.1)")
     parser.add_argument("--test", type=float, default=0.1, help="share for test (default: 0.1)")

@@ -28,11 +28,11 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from htr_convtext.cli import positive_int
-from htr_convtext.data.lines import SPLITS
 from htr_convtext.data.synthetic import LineRenderer, LineTexts, SyntheticStyle, find_fonts, synthetic_lines
 
 
 PREVIEW_LINES = 20
+SPLITS = ("train", "validation", "test")
 
 
 def draw_sheet(lines: Iterable[dict], renderer: LineRenderer, width: int = 1600) -> Image.Image:

@@ -3,6 +3,7 @@
 Settings come from the command line, or from a YAML file with the same names and then the command line, which wins.
 The output folder holds checkpoints, TensorBoard logs, curves.png, samples.png and, at the end, the best model in best/.
 SIGTERM or Ctrl-C ends training after the step with a checkpoint; resumed from there it gives what it would have given.
+Network, charset, text policy and image size are then those of the checkpoint.
 
 Examples:
     # your own lines: train/ and validation/ folders of images, each with metadata.jsonl (file_name, text)
@@ -41,11 +42,14 @@ from htr_convtext.data import (
     select_trainable,
 )
 from htr_convtext.data.lines import open_line
+from htr_convtext.loading import load_model
 from htr_convtext.training import (
     HTRConvTextTrainer,
     build_model,
     character_metrics,
-    last_checkpoint,
+    find_checkpoint,
+    find_text_policy,
+    is_finished,
     parse_arguments,
 )
 from htr_convtext.training.pictures import TrainingPictures
@@ -58,10 +62,18 @@ logger = logging.getLogger("train")
 def preview(
     lines: Dataset, processor: HTRConvTextProcessor, augmentation: LineAugmentation, path: str, count: int = 2
 ) -> None:
-    """Draws the first lines as the network gets them, and what augmentation makes of them."""
-    lines = lines.select(range(min(count, len(lines))))
-    images = [processor.image_processor(open_line(line["image"]), do_pad=False).pixel_values[0] for line in lines]
-    preview_augmentations([torch.as_tensor(image) for image in images], augmentation, path)
+    """Draws some lines as the network gets them, and what augmentation makes of them."""
+    images = []
+    for line in lines:
+        try:
+            pixels = processor.image_processor(open_line(line["image"]), do_pad=False).pixel_values[0]
+        except ValueError as error:
+            logger.warning("Not shown: %s", error)
+            continue
+        images.append(torch.as_tensor(pixels))
+        if len(images) == count:
+            break
+    preview_augmentations(images, augmentation, path)
     print(f"{path} shows {len(images)} training lines and what augmentation does to them.")
 
 
@@ -75,26 +87,23 @@ def main() -> None:
         logging.disable(logging.INFO)
     set_seed(training_arguments.seed)
     output = Path(training_arguments.output_dir)
-    resume = training_arguments.resume_from_checkpoint
-    checkpoint = resume
-    if resume in (None, "True", "true"):
-        checkpoint = last_checkpoint(output)
-    if resume is None and checkpoint and not arguments.preview:
-        sys.exit(
-            f"train.py: {output} holds a run already. Go on with --resume_from_checkpoint True, or choose another "
-            "--output_dir."
-        )
-
     try:
-        policy = TextPolicy.from_file(arguments.text_policy) if arguments.text_policy else TextPolicy()
-        splits = {name: policy.apply(load_sources(arguments.data, name)) for name in ("train", "validation")}
-        model, processor = build_model(arguments, splits["train"]["text"], policy)
+        checkpoint = None if arguments.preview else find_checkpoint(output, training_arguments.resume_from_checkpoint)
         augmentation = LineAugmentation.from_preset(arguments.augmentation, arguments.augmentation_strength)
+        if checkpoint is None:
+            policy = find_text_policy(arguments)
+        else:  # the data may have changed since, the classes of the network must not
+            model, processor = load_model(checkpoint)
+            policy = TextPolicy.of(processor.tokenizer)
+        splits = {name: policy.apply(load_sources(arguments.data, name)) for name in ("train", "validation")}
+        if checkpoint is None:
+            model, processor = build_model(arguments, splits["train"]["text"], policy)
+        if arguments.preview:
+            lines = splits["train"].shuffle(seed=training_arguments.seed)
+            preview(lines, processor, augmentation, arguments.preview)
+            return
     except (ImportError, OSError, ValueError) as error:
         sys.exit(f"train.py: {error}")
-    if arguments.preview:
-        preview(splits["train"].shuffle(seed=training_arguments.seed), processor, augmentation, arguments.preview)
-        return
     for name, lines in splits.items():
         splits[name], left_out = select_trainable(lines, processor, model.config)
         log = logger.warning if left_out else logger.info
@@ -118,7 +127,10 @@ def main() -> None:
     )
     trainer.add_callback(TrainingPictures(trainer, processor.tokenizer))
     try:
-        trainer.train(resume_from_checkpoint=checkpoint)
+        if checkpoint and is_finished(checkpoint, training_arguments):
+            trainer.load_finished(checkpoint)
+        else:
+            trainer.train(resume_from_checkpoint=checkpoint)
     except FileNotFoundError as error:  # of the checkpoint
         sys.exit(f"train.py: {error}")
     if trainer.stopped_by:

@@ -1,5 +1,6 @@
 """The pieces of the training recipe: SAM, learning rate, averaged weights, and what the trainer makes of them."""
 
+import json
 import signal
 import time
 
@@ -8,11 +9,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainingArguments
 
 from htr_convtext.data import LineCollator
 from htr_convtext.export import export_model
-from htr_convtext.training import LineTrainingArguments
+from htr_convtext.training import HTRConvTextTrainer, LineTrainingArguments
 from htr_convtext.training.averaging import WeightAverage, average_decay
 from htr_convtext.training.sam import frozen_running_statistics, perturbed
 from htr_convtext.training.schedule import warmup_cosine
@@ -104,6 +105,26 @@ def test_evaluation_and_the_result_have_averaged_weights(tmp_path, processor):
 
 
 # --- the trainer's steps ---
+
+
+class StopAt(TrainerCallback):
+    def __init__(self, step: int):
+        self.step = step
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step == self.step:
+            control.should_training_stop = control.should_save = True
+
+
+def test_bf16_with_sam(tmp_path, processor):
+    trainer = build_trainer(tmp_path, processor, bf16=True, sam_rho=0.05, ema_decay=0.9, learning_rate=1e-2)
+    start = trainer.model.ctc_head.weight.detach().clone()
+    trainer.train()
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    assert float(losses[-1]) < float(losses[0])
+    assert trainer.model.ctc_head.weight.dtype == torch.float32
+    assert not torch.equal(trainer.model.ctc_head.weight, start)
+    assert trainer.skipped_steps == 0
 
 
 @pytest.mark.parametrize("accumulation", [1, 2])
@@ -211,16 +232,23 @@ def test_time_budget_ends_training_and_bends_the_rate(tmp_path, processor):
     assert "eval_cer" in trainer.state.log_history[-2]  # evaluated at the end, though it was not the turn
 
 
-def test_resumed_run_keeps_its_time(tmp_path, processor):
-    trainer = build_trainer(tmp_path, processor, max_minutes=1.0)
-    trainer.time_budget.on_train_begin(trainer.args, trainer.state, trainer.control)
-    trainer.time_budget.elapsed = 45.0
-    state = trainer.state
-    state.stateful_callbacks["TimeBudget"] = trainer.time_budget.state()
-    again = build_trainer(tmp_path, processor, max_minutes=2.0)
-    again.time_budget.on_train_begin(again.args, state, again.control)
-    again.time_budget.on_step_begin(again.args, state, again.control)
-    assert again.time_budget.progress == pytest.approx(45 / 120, abs=0.01)
+def test_a_resumed_run_goes_on_counting(tmp_path, processor):
+    """Its time and its patience, even if the run before had neither."""
+    settings = {"save_strategy": "steps", "eval_strategy": "steps", "save_steps": 2, "eval_steps": 2,
+                "load_best_model_at_end": True, "learning_rate": 1e-9, "freeze_backbone": True}  # fmt: skip
+    build_trainer(tmp_path, processor, max_steps=2, **settings).train()
+    settings |= {"early_stopping_patience": 3, "max_minutes": 10.0}
+    trainer = build_trainer(tmp_path, processor, **settings)
+    trainer.add_callback(StopAt(6))
+    trainer.train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-2"))
+    saved = json.loads((tmp_path / "run" / "checkpoint-6" / "trainer_state.json").read_text())["stateful_callbacks"]
+    elapsed = saved["TimeBudget"]["attributes"]["elapsed"]
+    assert 0 < elapsed < 100
+    assert saved["EarlyStopping"]["attributes"]["early_stopping_patience_counter"] == 2
+    trainer = build_trainer(tmp_path, processor, **settings)
+    trainer.train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-6"))
+    assert trainer.state.global_step == 8  # the third evaluation without a better one
+    assert trainer.time_budget.progress > elapsed / 600
 
 
 def test_early_stopping(tmp_path, processor):
@@ -251,8 +279,20 @@ def test_a_signal_ends_training_with_a_checkpoint(tmp_path, processor):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"ema_decay": 1.0}, {"sam_rho": -0.1}, {"max_minutes": -1}, {"lr_scheduler_type": "constant"}]
-)
+    "settings",
+    [{"ema_decay": 1.0}, {"sam_rho": -0.1}, {"max_minutes": -1}, {"lr_scheduler_type": "constant"},
+     {"save_only_model": True}, {"save_steps": 400, "eval_steps": 200}, {"max_minutes": 1, "warmup_steps": 0.1}],
+)  # fmt: skip
 def test_wrong_settings(settings, tmp_path):
-    with pytest.raises(ValueError, match=r"ema_decay|lr_scheduler_type"):
+    with pytest.raises(ValueError, match=r"ema_decay|lr_scheduler_type|save_steps|warmup_steps"):
         LineTrainingArguments(output_dir=str(tmp_path), **settings)
+
+
+def test_settings_that_follow_others(tmp_path):
+    settings = LineTrainingArguments(output_dir=str(tmp_path), eval_steps=200, num_train_epochs=5, bf16=True)
+    assert (settings.save_steps, settings.max_steps) == (200, -1)
+
+
+def test_plain_training_arguments_are_refused(tmp_path, processor, model):
+    with pytest.raises(TypeError, match="LineTrainingArguments"):
+        HTRConvTextTrainer(model=model, args=TrainingArguments(output_dir=str(tmp_path)), processing_class=processor)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -50,14 +51,16 @@ def whole_run(data, tmp_path_factory):
 
 
 def run_until(step: int, number: int, arguments: list[str]) -> int:
-    """Starts train.py, sends it a signal once it has logged `step` steps, and returns its exit code."""
+    """Starts train.py, sends it and its workers a signal once it has logged `step` steps, and returns its exit code."""
     command = [sys.executable, str(ROOT / "scripts" / "train.py"), *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
         seen = 0
         for line in process.stdout:
             seen += "'loss'" in line
             if seen == step:
-                process.send_signal(number)
+                os.killpg(process.pid, number)
                 break
         process.communicate(timeout=300)
         return process.returncode
@@ -85,7 +88,11 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_weights(data, whole_run, tmp_
     assert stopped_at == 3 if number == signal.SIGKILL else stopped_at in (5, 6, 7)
     done = run_script("train.py", *arguments, expect=1)
     assert "--resume_from_checkpoint True" in done.stderr
-    run_script("train.py", *arguments, "--resume_from_checkpoint", "True")
+    (tmp_path / "best").mkdir(exist_ok=True)
+    for _ in range(2):  # the second time there is nothing left to do but to write the best model
+        shutil.rmtree(tmp_path / "best")
+        run_script("train.py", *arguments, "--resume_from_checkpoint", "True")
+    assert sorted(tmp_path.glob("checkpoint-*"))[-1].name == "checkpoint-8"
     assert_same_checkpoint(tmp_path / "checkpoint-8", whole_run / "checkpoint-8")
     ours, theirs = (load_file(path / "best" / "model.safetensors") for path in (tmp_path, whole_run))
     assert all(torch.equal(value, theirs[key]) for key, value in ours.items())
@@ -102,22 +109,35 @@ def test_half_written_checkpoints_are_passed_over(tmp_path, caplog):
     assert last_checkpoint(tmp_path / "nothing") is None
 
 
+def run_trainer(*arguments, processes: int) -> None:
+    """Runs `run_trainer.py` in one or more processes."""
+    launch = []
+    if processes > 1:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        launch = ["-m", "torch.distributed.run", "--nproc_per_node", str(processes), "--master_port", str(port)]
+    done = subprocess.run(
+        [sys.executable, *launch, ROOT / "tests" / "run_trainer.py", *map(str, arguments)],
+        capture_output=True, text=True, timeout=600,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
 def test_two_processes_are_one(data, tmp_path):
-    """2 × 2 × 2 lines of unequal widths and 1 × 2 × 4: SAM, EMA, TCM and batch norm over all of them."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    launch = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", str(port)]
-    for name, launcher, batch_size in (("one", [], "4"), ("two", launch, "2")):
-        done = subprocess.run(
-            [sys.executable, *launcher, ROOT / "tests" / "run_trainer.py", data / "words", tmp_path / name, batch_size],
-            capture_output=True, text=True, timeout=600,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr[-3000:]
+    """
+    2 × 2 × 2 lines of unequal widths a step, and 1 × 2 × 4: SAM, EMA, TCM and batch norm over all of them.
+
+    The two processes stop after three of five steps, in the second epoch, and go on.
+    """
+    run_trainer(data / "words", tmp_path / "one", 4, 5, processes=1)
+    for stop_at in (3, 5):
+        run_trainer(data / "words", tmp_path / "two", 2, stop_at, processes=2)
+    assert (tmp_path / "two" / "checkpoint-3").exists()
     start = build_model(use_tcm=True).state_dict()
     for name in ("model.safetensors", "ema.safetensors"):
-        one, two = (load_file(tmp_path / run / "checkpoint-2" / name) for run in ("one", "two"))
+        one, two = (load_file(tmp_path / run / "checkpoint-5" / name) for run in ("one", "two"))
         assert one.keys() == two.keys()
         for key, value in one.items():
             torch.testing.assert_close(two[key], value, atol=1e-9, rtol=1e-9, msg=f"{name}: {key}")

@@ -9,10 +9,11 @@ import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from htr_convtext import HTRConvTextForCTC, HTRConvTextProcessor, UnknownCharacterError
+from htr_convtext import HTRConvTextForCTC, HTRConvTextProcessor, HTRConvTextTokenizer, UnknownCharacterError
+from htr_convtext.data import TextPolicy
 from htr_convtext.loading import load_model
+from htr_convtext.training import ModelArguments, find_text_policy, parse_arguments
 from htr_convtext.training import build_model as build_from_arguments
-from htr_convtext.training import parse_arguments
 from tests.conftest import ROOT, draw_line, run_script
 from tests.test_data import write_image_folder
 from tests.test_training import WORDS
@@ -26,7 +27,7 @@ def test_scripts_from_training_to_reading(tmp_path):
     (tmp_path / "settings.yaml").write_text(
         f"data: [{data}]\noutput_dir: {out}\nheight: 32\naugmentation: none\nhidden_dropout: 0\nattention_dropout: 0\n"
         "drop_path_rate: 0\nper_device_train_batch_size: 8\nlearning_rate: 2e-3\nwarmup_steps: 10\nlogging_steps: 20\n"
-        "eval_steps: 60\nsave_steps: 60\nmax_steps: 9999\nuse_cpu: true\ndisable_tqdm: true\n"
+        "eval_steps: 60\nmax_steps: 9999\nuse_cpu: true\ndisable_tqdm: true\n"
     )
     done = run_script("train.py", tmp_path / "settings.yaml", "--max_steps", 60)
     assert "charset: 4 characters" in done.stderr
@@ -83,8 +84,30 @@ def test_lines_are_learned_by_heart(tmp_path):
     assert "after 2 steps the CER is still" in done.stderr
 
 
+def test_text_policy_of_the_data_or_the_model(tmp_path, model_folder):
+    policy = TextPolicy(long_s="s")
+    (tmp_path / "a").mkdir()
+    arguments = ModelArguments(data=[str(tmp_path / "a")])
+    assert find_text_policy(arguments) == TextPolicy()
+    policy.to_file(tmp_path / "a" / "text_policy.json")
+    assert find_text_policy(arguments) == policy
+    arguments.model = str(model_folder)
+    assert find_text_policy(arguments) == policy
+    shutil.copytree(model_folder, tmp_path / "model")
+    tokenizer = HTRConvTextTokenizer.from_pretrained(tmp_path / "model")
+    TextPolicy(whitespace="keep").store_in(tokenizer)
+    tokenizer.save_pretrained(tmp_path / "model")
+    arguments.model = str(tmp_path / "model")
+    with pytest.raises(ValueError, match="--text_policy"):
+        find_text_policy(arguments)
+    arguments.text_policy = str(tmp_path / "a" / "text_policy.json")
+    assert find_text_policy(arguments) == policy
+    assert TextPolicy.of(build_from_arguments(arguments, ["abc"], policy)[1].tokenizer) == policy
+
+
 def test_preview_of_augmentation(tmp_path):
     write_image_folder(tmp_path / "words", "train", WORDS)
+    (tmp_path / "words" / "train" / "3.png").write_bytes(b"no image")
     write_image_folder(tmp_path / "words", "validation", WORDS)
     picture = tmp_path / "augmentations.png"
     run_script("train.py", "--data", tmp_path / "words", "--output_dir", tmp_path / "run", "--preview", picture)

@@ -1,12 +1,14 @@
 """Single lines: opening their images and choosing those that a model can be trained on."""
 
 import io
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
 from datasets import Dataset
 from PIL import Image as PILImage
+from tqdm import tqdm
 
 from modeling_htr_convtext import HTRConvTextConfig
 from processing import HTRConvTextProcessor, UnknownCharacterError
@@ -40,8 +42,11 @@ def select_trainable(
         The lines, and how many were left out for which reason: `"empty text"`, `"unreadable image"`,
         `"unknown character"` (where the tokenizer raises) or `"more characters than frames"`.
     """
-    kept, widths, left_out = [], [], Counter()
-    for index, line in enumerate(lines):
+    image_processor = processor.image_processor
+    frames_of_padding = image_processor.pad_to_max_width and not image_processor.return_pixel_mask
+    kept, widths, left_out = [], [0] * len(lines), Counter()
+    progress = tqdm(lines, desc="checking lines", unit="line", file=sys.stderr, disable=None, leave=False)
+    for index, line in enumerate(progress):
         try:
             labels = processor.tokenizer(line["text"], add_special_tokens=False).input_ids
         except UnknownCharacterError:
@@ -55,12 +60,15 @@ def select_trainable(
         except ValueError:
             left_out["unreadable image"] += 1
             continue
-        width = processor.image_processor.resized_width(image.height, image.width)
+        width = image_processor.resized_width(image.height, image.width)
+        if frames_of_padding:  # as in the published system: the network is not told where a line ends
+            width = image_processor.size.width
         if required_frames(labels) > -(-width // config.inputs_to_logits_ratio):
             left_out["more characters than frames"] += 1
             continue
         kept.append(index)
-        widths.append(width)
+        widths[index] = width
     if "width" in lines.column_names:  # of the image as it is stored
         lines = lines.remove_columns("width")
-    return lines.select(kept).add_column("width", widths), left_out
+    # In this order: to add a column to a selection copies all of it.
+    return lines.add_column("width", widths).select(kept), left_out

@@ -117,7 +117,10 @@ def load_sources(sources: Iterable[str | os.PathLike], split: str) -> Dataset:
     parts = [load_lines(source, split) for source in sources]
     parts = [part.select_columns(["image", "text", "source"]) for part in parts if part is not None]
     if not parts:
-        raise ValueError(f"None of the data sets has a {split} split.")
+        raise ValueError(
+            f"None of the data sets has a {split} split. scripts/prepare_dataset.py makes one, with --split-by page, "
+            "writer or line."
+        )
     return concatenate_datasets(parts)
 
 
@@ -218,7 +221,8 @@ def standard_columns(
     """Names the columns of images and texts `image` and `text`, not decoded and never `None`; others stay."""
     if lines.features is None:
         raise ValueError(f"{where}: its columns are not known before it is read; load it without streaming.")
-    if set(lines.column_names) <= {"image", "label"} and not text_column:  # what images alone have
+    labels_are_texts = lines.features.get("label") == Value("string")
+    if set(lines.column_names) <= {"image", "label"} and not (text_column or labels_are_texts):  # images alone
         raise ValueError(f"{where}: images without texts; give metadata.jsonl or metadata.csv with file_name and text.")
     image_column = find_image_column(lines.features, image_column, where)
     text_column = find_text_column(lines.features, text_column, where)

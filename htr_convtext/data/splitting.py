@@ -1,9 +1,13 @@
 """Splits made apart by page, writer or whatever else groups lines."""
 
+import logging
 import random
 from collections import Counter
 
 from datasets import Dataset, DatasetDict
+
+
+logger = logging.getLogger(__name__)
 
 
 def split_by_group(
@@ -13,7 +17,7 @@ def split_by_group(
     Splits lines so that no two splits share a value of `column`.
 
     Args:
-        column: For example `"page"` or `"writer"`.
+        column: For example `"page"` or `"writer"`; `"line"`, where there is no such column, splits single lines.
         validation: Share of the lines, reached by whole groups drawn at random; it may be exceeded by part of a group.
             With 0 there is no such split.
         test: Likewise.
@@ -23,11 +27,15 @@ def split_by_group(
         ValueError: if there is no such column, a line has no value, the shares leave nothing to train on, or there are
             too few groups.
     """
-    if column not in lines.column_names:
+    if column not in (*lines.column_names, "line"):
         raise ValueError(f"There is no column {column!r} to split by; there are {', '.join(lines.column_names)}.")
     if min(validation, test) < 0 or validation + test >= 1:
         raise ValueError(f"The shares {validation} and {test} must not be negative and must leave lines to train on.")
-    groups = list(lines[column])
+    if column in lines.column_names:
+        groups = list(lines[column])
+    else:
+        logger.warning("Split by line: pages and writers of the training lines are in validation and test too.")
+        groups = list(range(len(lines)))
     without = sum(group is None or group == "" for group in groups)
     if without:
         raise ValueError(f"{without} of {len(lines)} lines have no {column} to split by.")

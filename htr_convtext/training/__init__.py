@@ -1,8 +1,8 @@
 """Training HTR-ConvText."""
 
 from .arguments import LineTrainingArguments, ModelArguments, parse_arguments
-from .build import build_model
-from .checkpoints import last_checkpoint
+from .build import build_model, find_text_policy
+from .checkpoints import find_checkpoint, is_finished, last_checkpoint
 from .trainer import HTRConvTextTrainer, character_metrics
 
 
@@ -12,6 +12,9 @@ __all__ = [
     "ModelArguments",
     "build_model",
     "character_metrics",
+    "find_checkpoint",
+    "find_text_policy",
+    "is_finished",
     "last_checkpoint",
     "parse_arguments",
 ]

@@ -1,14 +1,19 @@
 """The settings of a training run, from the command line, a YAML file or both."""
 
 import argparse
+import logging
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import torch
 import yaml
 from transformers import HfArgumentParser, TrainingArguments
 from transformers.integrations import is_tensorboard_available
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -67,6 +72,16 @@ class ModelArguments:
     )
 
 
+MAX_STEPS = 10_000
+SAVE_STEPS = 1000
+
+
+def _default(name: str, value: Any, remark: str = "") -> Any:
+    """Another default for a setting of `TrainingArguments`, with its help."""
+    metadata = TrainingArguments.__dataclass_fields__[name].metadata
+    return field(default=value, metadata={**metadata, "help": metadata.get("help", "") + remark})
+
+
 @dataclass
 class LineTrainingArguments(TrainingArguments):
     """`transformers.TrainingArguments` with defaults for line recognition, and what they lack."""
@@ -87,35 +102,51 @@ class LineTrainingArguments(TrainingArguments):
     )
     freeze_backbone: bool = field(default=False, metadata={"help": "Train the encoder and the heads only."})
 
-    per_device_train_batch_size: int = 16
-    per_device_eval_batch_size: int = 32
-    learning_rate: float = 1e-3
-    adam_beta2: float = 0.99
-    weight_decay: float = 0.05
-    warmup_steps: float = 150
-    max_steps: int = 10_000
-    eval_strategy: str = "steps"
-    eval_steps: float = 1000
-    save_strategy: str = "steps"
-    save_steps: float = 1000
-    save_total_limit: int = 2
-    load_best_model_at_end: bool = True
-    metric_for_best_model: str = "cer"
-    greater_is_better: bool = False
-    logging_steps: float = 50
-    remove_unused_columns: bool = False
-    ddp_find_unused_parameters: bool = False
-    report_to: str = "tensorboard" if is_tensorboard_available() else "none"
-    seed: int = 123
+    per_device_train_batch_size: int = _default("per_device_train_batch_size", 16)
+    per_device_eval_batch_size: int = _default("per_device_eval_batch_size", 32)
+    learning_rate: float = _default("learning_rate", 1e-3)
+    adam_beta2: float = _default("adam_beta2", 0.99)
+    weight_decay: float = _default("weight_decay", 0.05)
+    warmup_steps: float = _default("warmup_steps", 150, " Of `max_steps` at most a twentieth.")
+    max_steps: int = _default("max_steps", MAX_STEPS)
+    eval_strategy: str = _default("eval_strategy", "steps")
+    eval_steps: float = _default("eval_steps", SAVE_STEPS)
+    save_strategy: str = _default("save_strategy", "steps")
+    save_steps: float = _default("save_steps", SAVE_STEPS, " By default as `eval_steps`.")
+    save_total_limit: int = _default("save_total_limit", 2)
+    load_best_model_at_end: bool = _default("load_best_model_at_end", True)
+    metric_for_best_model: str = _default("metric_for_best_model", "cer")
+    greater_is_better: bool = _default("greater_is_better", False)
+    logging_steps: float = _default("logging_steps", 50)
+    dataloader_num_workers: int = _default("dataloader_num_workers", 2)
+    remove_unused_columns: bool = _default("remove_unused_columns", False)
+    ddp_find_unused_parameters: bool = _default("ddp_find_unused_parameters", False)
+    report_to: str = _default("report_to", "tensorboard" if is_tensorboard_available() else "none")
+    seed: int = _default("seed", 123)
 
     def __post_init__(self):
-        super().__post_init__()
+        if not torch.accelerator.is_available():
+            self.use_cpu = True  # or else transformers refuses bf16 there
+        if self.num_train_epochs != TrainingArguments.num_train_epochs and self.max_steps == MAX_STEPS:
+            self.max_steps = -1
+        if self.load_best_model_at_end and self.eval_strategy == self.save_strategy == "steps":
+            if self.save_steps not in (SAVE_STEPS, self.eval_steps):
+                raise ValueError("save_steps must be eval_steps, or else the best model is not always saved.")
+            self.save_steps = self.eval_steps
         if self.max_minutes < 0 or self.sam_rho < 0 or not 0 <= self.ema_decay < 1:
             raise ValueError("max_minutes and sam_rho must not be negative, ema_decay must be in [0, 1).")
+        if self.max_minutes:
+            if 0 < self.warmup_steps < 1:
+                raise ValueError("With max_minutes warmup_steps must be a number of steps, not a share of them.")
+            self.max_steps, self.disable_tqdm = 10**9, True  # a bar of steps would say nothing
+        super().__post_init__()
         if self.lr_scheduler_type != TrainingArguments.lr_scheduler_type:
             raise ValueError("lr_scheduler_type has no effect: the schedule is a warm-up and half a cosine.")
-        if self.max_minutes:
-            self.max_steps = 10**9
+        if self.save_only_model and self.ema_decay:
+            raise ValueError("save_only_model leaves out the averaged weights; give ema_decay 0 with it.")
+        if self.n_gpu > 1:
+            logger.warning("One process uses one GPU of %d; torchrun --nproc_per_node uses them all.", self.n_gpu)
+            self._n_gpu = 1
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):

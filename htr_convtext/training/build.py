@@ -1,12 +1,43 @@
 """The model and processor that a training run starts from."""
 
+from pathlib import Path
+
 from htr_convtext.data import TextPolicy
-from htr_convtext.loading import load_model
+from htr_convtext.loading import BUNDLED_MODEL, load_model
 from modeling_htr_convtext import HTRConvTextConfig, HTRConvTextForCTC
 from processing import HTRConvTextImageProcessor, HTRConvTextProcessor, HTRConvTextTokenizer
 from processing.tokenization_htr_convtext import PUBLISHED_CHARSETS
 
 from .arguments import ModelArguments
+
+
+def find_text_policy(arguments: ModelArguments) -> TextPolicy:
+    """
+    The text policy that is given, else that of the model to go on from or of the data (`text_policy.json`).
+
+    Raises:
+        OSError: if there is no file as given.
+        ValueError: names those that differ, or the file that is no policy.
+    """
+    if arguments.text_policy:
+        return TextPolicy.from_file(arguments.text_policy)
+    found: dict[str, TextPolicy] = {}
+    if arguments.model:
+        tokenizer = HTRConvTextTokenizer.from_pretrained(_source(arguments.model))
+        if tokenizer.init_kwargs.get("text_policy"):
+            found[arguments.model] = TextPolicy.of(tokenizer)
+    for source in arguments.data:
+        file = Path(source) / "text_policy.json"
+        if file.is_file():
+            found[str(file)] = TextPolicy.from_file(file)
+    policies = list(found.values())
+    if any(policy != policies[0] for policy in policies):
+        raise ValueError(f"{' and '.join(found)} have different text policies; give --text_policy.")
+    return policies[0] if policies else TextPolicy()
+
+
+def _source(model: str) -> str | Path:
+    return BUNDLED_MODEL if model == "bundled" else model
 
 
 def build_model(
@@ -41,7 +72,7 @@ def build_model(
         "masking": None if arguments.masking == "none" else arguments.masking,
     }
     if arguments.model:
-        model, processor = load_model(None if arguments.model == "bundled" else arguments.model, **training)
+        model, processor = load_model(_source(arguments.model), **training)
         processor.tokenizer.add_characters(tokenizer.charset)
         processor.tokenizer.set_policy(**handling)
         model.resize_vocabulary(len(processor.tokenizer))

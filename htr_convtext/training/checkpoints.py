@@ -4,6 +4,10 @@ import logging
 import os
 from pathlib import Path
 
+from transformers import TrainerState
+
+from .arguments import LineTrainingArguments
+
 
 logger = logging.getLogger(__name__)
 
@@ -21,3 +25,36 @@ def last_checkpoint(folder: str | os.PathLike) -> str | None:
             return str(path)
         logger.warning("%s is not whole and is passed over.", path)
     return None
+
+
+def find_checkpoint(folder: str | os.PathLike, resume: str | None) -> str | None:
+    """
+    The checkpoint to go on from.
+
+    Args:
+        folder: The output folder of the run.
+        resume: `"True"` for its newest checkpoint, if there is one; a checkpoint; `None` or `"False"` to start anew.
+
+    Raises:
+        ValueError: if there is no such checkpoint, or the folder to start in holds a run.
+    """
+    if resume in ("True", "true"):
+        return last_checkpoint(folder)
+    if resume in (None, "False", "false"):
+        if last_checkpoint(folder):
+            raise ValueError(
+                f"{folder} holds a run already. Go on with --resume_from_checkpoint True, or choose another "
+                "--output_dir."
+            )
+        return None
+    if not Path(resume, "trainer_state.json").is_file():
+        raise ValueError(f"{resume} is no checkpoint: it has no trainer_state.json.")
+    return resume
+
+
+def is_finished(checkpoint: str | os.PathLike, arguments: LineTrainingArguments) -> bool:
+    """Whether a checkpoint is the last of its run: all steps are made, or all time is used."""
+    state = TrainerState.load_from_json(os.path.join(checkpoint, "trainer_state.json"))
+    budget = state.stateful_callbacks.get("TimeBudget", {}).get("attributes", {})
+    used_up = arguments.max_minutes and budget.get("elapsed", 0.0) >= 60 * arguments.max_minutes
+    return bool(used_up) or 0 < arguments.max_steps <= state.global_step

@@ -1,33 +1,48 @@
 """`transformers.Trainer` for CTC line recognition."""
 
+import os
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from functools import partial
 
 import numpy as np
 import torch
 from datasets import Dataset
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
-from torch.utils.data import Sampler
-from transformers import EarlyStoppingCallback, EvalPrediction, Trainer, TrainerCallback, TrainerControl, TrainerState
+from torch.utils.data import DataLoader, Sampler
+from transformers import EvalPrediction, Trainer, TrainerCallback, TrainerControl, TrainerState
 from transformers.trainer_utils import EvalLoopOutput, TrainOutput
 
 from htr_convtext.data import SimilarWidthSampler
 from htr_convtext.evaluation import error_rates
 from processing import HTRConvTextTokenizer
 
+from .arguments import LineTrainingArguments
 from .averaging import WeightAverage, load_average
 from .distributed import character_share, pad_to_common_width, synchronize_batch_norm
 from .sam import frozen_running_statistics, perturbed, total_norm
-from .schedule import LONGEST_WARMUP, StopOnSignal, TimeBudget, cosine, warmup_cosine
+from .schedule import LONGEST_WARMUP, EarlyStopping, StopOnSignal, TimeBudget, cosine, start_worker, warmup_cosine
 
 
-class _AverageAfterStep(TrainerCallback):
-    def __init__(self, average: WeightAverage):
-        self.average = average
+class _TrainerHooks(TrainerCallback):
+    """What `Trainer` offers no method for."""
+
+    def __init__(self, trainer: "HTRConvTextTrainer"):
+        self.trainer = trainer
+
+    def on_train_begin(self, args, state: TrainerState, control: TrainerControl, **kwargs):
+        counts = [entry["skipped_steps"] for entry in state.log_history if "skipped_steps" in entry]
+        self.trainer.skipped_steps = counts[-1] if counts else 0
+
+    def on_epoch_begin(self, args, state: TrainerState, control: TrainerControl, **kwargs):
+        # accelerate does not find the sampler of a run that goes on in the middle of an epoch in several processes
+        if self.trainer.train_sampler is not None:
+            self.trainer.train_sampler.set_epoch(int(state.epoch or 0))
 
     def on_step_end(self, args, state: TrainerState, control: TrainerControl, model: nn.Module, **kwargs):
-        self.average.update(model)
+        if self.trainer.average is not None and not self.trainer.step_was_skipped:
+            self.trainer.average.update(model)
 
 
 class HTRConvTextTrainer(Trainer):
@@ -38,8 +53,8 @@ class HTRConvTextTrainer(Trainer):
     - `augmentation(pixel_values, pixel_mask, seed)` changes the training images, a whole batch on its device.
     - With `sam_rho` each step is one of sharpness-aware minimisation around the optimiser.
     - With `ema_decay` evaluation, the best model and the end of training have averaged weights; checkpoints hold both.
-    - A step whose gradients are not finite changes nothing and is counted (`skipped_steps`).
-    - The parts of the loss are logged beside their sum, those of skipped steps left out.
+    - A step whose gradients are not finite changes no weights and is counted (`skipped_steps`).
+    - The parts of the loss are logged beside their sum, those that are not finite left out.
     - Predictions are the best id of each frame, the padding of each line set to the blank.
     - SIGTERM or Ctrl-C ends training after the step with a checkpoint: `stopped_by` is then the signal.
 
@@ -49,6 +64,8 @@ class HTRConvTextTrainer(Trainer):
 
     LOSS_PARTS = ("ctc_loss", "tcm_loss")
 
+    args: LineTrainingArguments
+
     def __init__(
         self,
         *args,
@@ -56,15 +73,19 @@ class HTRConvTextTrainer(Trainer):
         **kwargs,
     ):
         super().__init__(*args, **kwargs)
+        if not isinstance(self.args, LineTrainingArguments):
+            raise TypeError("HTRConvTextTrainer needs `args=LineTrainingArguments(...)`.")
         self.augmentation = augmentation
+        self.train_sampler: SimilarWidthSampler | None = None
         self.skipped_steps = 0
+        self.step_was_skipped = False
         self.last_predictions: np.ndarray | None = None
         self.time_budget = TimeBudget(self.args.max_minutes) if self.args.max_minutes else None
         self._stop_on_signal = StopOnSignal()
-        for callback in filter(None, (self.time_budget, self._stop_on_signal)):
+        patience = self.args.early_stopping_patience
+        early_stopping = EarlyStopping(patience) if patience else None
+        for callback in filter(None, (_TrainerHooks(self), self.time_budget, early_stopping, self._stop_on_signal)):
             self.add_callback(callback)
-        if self.args.early_stopping_patience:
-            self.add_callback(EarlyStoppingCallback(self.args.early_stopping_patience))
         self._loss_parts: dict[str, list[torch.Tensor]] = {}
         self._micro_batches: list[dict[str, torch.Tensor]] = []  # of the step that is being made
         self._buffers_before: list[torch.Tensor] = []
@@ -73,12 +94,11 @@ class HTRConvTextTrainer(Trainer):
         if self.args.freeze_backbone:
             self.model.model.backbone.requires_grad_(False)
         self.average = WeightAverage(self.model, self.args.ema_decay) if self.args.ema_decay else None
-        if self.average is not None:
-            self.add_callback(_AverageAfterStep(self.average))
 
     @property
     def stopped_by(self) -> int | None:
-        return self._stop_on_signal.received
+        """The signal that ended training early, if one did."""
+        return self._stop_on_signal.stopped_by
 
     # --- what is trained, in which order, how fast ---
 
@@ -89,7 +109,14 @@ class HTRConvTextTrainer(Trainer):
         args = self.args
         batch_size = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
         seed = args.seed if args.data_seed is None else args.data_seed
-        return SimilarWidthSampler(train_dataset["width"], batch_size, seed)
+        self.train_sampler = SimilarWidthSampler(train_dataset["width"], batch_size, seed)
+        return self.train_sampler
+
+    def get_train_dataloader(self) -> DataLoader:
+        loader = super().get_train_dataloader()
+        inner = getattr(loader, "base_dataloader", loader)  # accelerate's wrapper
+        inner.worker_init_fn = partial(start_worker, inner.worker_init_fn)
+        return loader
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
         """All of them, norms and biases too, as in the published recipe."""
@@ -134,7 +161,8 @@ class HTRConvTextTrainer(Trainer):
             if applied and self.args.sam_rho:
                 self._take_gradients_nearby(model)
                 applied = self._gradients_are_finite()
-            if not applied:
+            self.step_was_skipped = not applied
+            if self.step_was_skipped:
                 self._skip_step()
             self._micro_batches, self._buffers_before = [], []
         return loss
@@ -215,6 +243,15 @@ class HTRConvTextTrainer(Trainer):
         if self.average is not None:
             self.average.copy_to(self.model)  # the best model, if it is loaded, replaces them
         return super()._finalize_training(*args, **kwargs)
+
+    def load_finished(self, checkpoint: str) -> None:
+        """Loads what training came to, from the last checkpoint of a run that has made all its steps."""
+        self.state = TrainerState.load_from_json(os.path.join(checkpoint, "trainer_state.json"))
+        self._load_from_checkpoint(checkpoint)
+        if self.average is not None:
+            load_average(self.model, checkpoint)
+        if self.args.load_best_model_at_end and self.state.best_model_checkpoint is not None:
+            self._load_best_model()
 
     # --- what the model reads ---
 
