@@ -7,7 +7,7 @@ import torch
 from datasets import Dataset
 from PIL import Image
 
-from htr_convtext import HTRConvTextConfig
+from htr_convtext import HTRConvTextConfig, HTRConvTextImageProcessor, HTRConvTextProcessor
 from htr_convtext.data import LineCollator, SimilarWidthSampler, load_lines, load_sources, select_trainable
 from htr_convtext.data.lines import required_frames
 from tests.conftest import draw_line
@@ -146,6 +146,17 @@ def test_collator_pads_labels(processor, image_folder):
     lengths = (batch["labels"] != -100).sum(-1)
     assert sorted(lengths.tolist()) == [3, 5, 9]
     assert not (batch["labels"] == 0).any()
+
+
+def test_padding_gives_frames_where_the_network_does_not_know_it(tokenizer, tmp_path):
+    """As in the published system: every line has the 128 frames of 512 pixels."""
+    Image.new("L", (8, 32), 255).save(tmp_path / "narrow.png")
+    image = {"bytes": None, "path": str(tmp_path / "narrow.png")}
+    lines = Dataset.from_list([{"image": image, "text": "seven characters"}, {"image": image, "text": "a" * 65}])
+    processor = HTRConvTextProcessor(HTRConvTextImageProcessor.published(), tokenizer)
+    kept, left_out = select_trainable(lines, processor, HTRConvTextConfig())
+    assert (kept["text"], kept["width"]) == (["seven characters"], [512])
+    assert left_out == {"more characters than frames": 1}
 
 
 # --- batches of similar width ---

@@ -172,6 +172,13 @@ def test_splits_that_cannot_be_made():
     }
 
 
+def test_split_by_line(caplog):
+    splits = split_by_group(Dataset.from_dict({"text": [str(number) for number in range(20)]}), "line")
+    assert {split: len(lines) for split, lines in splits.items()} == {"train": 16, "validation": 2, "test": 2}
+    assert sorted(text for lines in splits.values() for text in lines["text"]) == sorted(map(str, range(20)))
+    assert "pages and writers" in caplog.text
+
+
 def test_same_image_in_three_splits():
     report = DataReport()
     image = draw_line("same")

@@ -140,5 +140,5 @@ def test_two_processes_are_one(data, tmp_path):
         one, two = (load_file(tmp_path / run / "checkpoint-5" / name) for run in ("one", "two"))
         assert one.keys() == two.keys()
         for key, value in one.items():
-            torch.testing.assert_close(two[key], value, atol=1e-9, rtol=1e-9, msg=f"{name}: {key}")
+            torch.testing.assert_close(two[key], value, atol=1e-6, rtol=1e-6, msg=f"{name}: {key}")
         assert max((value - start[key]).abs().max() for key, value in one.items()) > 1e-2

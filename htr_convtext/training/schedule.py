@@ -1,6 +1,7 @@
 """When and how fast training learns: the learning rate, the time budget, and stopping on a signal."""
 
 import math
+import os
 import signal
 import threading
 import time
@@ -127,8 +128,12 @@ class StopOnSignal(TrainerCallback):
 
 
 def start_worker(start: Callable[[int], None] | None, worker_id: int) -> None:
-    """Starts a worker of a data loader that ignores the signals of its group: the trainer ends it after its step."""
-    for number in StopOnSignal.SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+    """
+    Starts a worker of a data loader in a process group of its own.
+
+    Ctrl-C and torchrun signal the whole group of a trainer. It could not finish its step if its workers ended.
+    """
+    if hasattr(os, "setpgrp"):
+        os.setpgrp()
     if start is not None:
         start(worker_id)
