@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from tqdm import tqdm
@@ -53,6 +54,8 @@ def main() -> None:
     parser.add_argument("--device", help="cpu, cuda, mps … (default: an accelerator if there is one)")
     arguments = parser.parse_args()
     try:
+        if arguments.output and not find_spec("matplotlib"):
+            raise ValueError("the report needs matplotlib: pip install 'htr-convtext[train]', or leave out --output.")
         compare_runs(arguments) if arguments.compare else evaluate_model(arguments)
     except (ValueError, OSError) as error:
         sys.exit(f"evaluate.py: {error}")

@@ -52,7 +52,6 @@ from htr_convtext.training import (
     is_finished,
     parse_arguments,
 )
-from htr_convtext.training.pictures import TrainingPictures
 from processing import HTRConvTextProcessor
 
 
@@ -88,6 +87,8 @@ def main() -> None:
     set_seed(training_arguments.seed)
     output = Path(training_arguments.output_dir)
     try:
+        from htr_convtext.training.pictures import TrainingPictures  # needs what only `.[train]` installs
+
         checkpoint = None if arguments.preview else find_checkpoint(output, training_arguments.resume_from_checkpoint)
         augmentation = LineAugmentation.from_preset(arguments.augmentation, arguments.augmentation_strength)
         if checkpoint is None:

@@ -3,12 +3,17 @@
 from pathlib import Path
 
 from datasets import Dataset
-from matplotlib.figure import Figure
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.integrations import TensorBoardCallback
 
 from htr_convtext.data.lines import open_line
 from processing import HTRConvTextTokenizer
+
+
+try:
+    from matplotlib.figure import Figure
+except ModuleNotFoundError:
+    raise ModuleNotFoundError("Training needs more than reading: pip install 'htr-convtext[train]'") from None
 
 
 def draw_curves(history: list[dict[str, float]]) -> Figure:
