@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--lines", type=positive_int, default=32, help="lines to learn (default: 32)")
     parser.add_argument("--size", choices=("tiny", "small", "base"), default="tiny", help="network (default: tiny)")
     parser.add_argument("--height", type=positive_int, default=32, help="height of the lines (default: 32)")
-    parser.add_argument("--max-steps", type=positive_int, default=2000, help="steps to give up after (default: 2000)")
+    parser.add_argument("--max-steps", type=positive_int, default=600, help="steps to give up after (default: 600)")
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="peak learning rate (default: 0.001)")
     parser.add_argument("--seed", type=int, default=123, help="which lines, and the start (default: 123)")
     arguments = parser.parse_args()
@@ -69,7 +69,8 @@ def main() -> None:
             model=model.to(memory_format=torch.channels_last),
             args=LineTrainingArguments(
                 output_dir=folder, max_steps=arguments.max_steps, learning_rate=arguments.learning_rate,
-                warmup_steps=50, eval_steps=50, save_strategy="no", load_best_model_at_end=False, ema_decay=0,
+                warmup_steps=50, eval_steps=50, save_strategy="no", load_best_model_at_end=False,
+                ema_decay=0.98, bf16=not torch.accelerator.is_available() or torch.cuda.is_bf16_supported(),
                 weight_decay=0, logging_strategy="no", report_to="none", seed=arguments.seed,
             ),
             train_dataset=lines, eval_dataset=lines.sort("width"), data_collator=LineCollator(processor),

@@ -26,7 +26,7 @@ def settings(data, output, **changes) -> list[str]:
         "data": data / "words", "model": data / "model", "output_dir": output, "max_steps": 8, "eval_steps": 3,
         "save_steps": 3, "per_device_train_batch_size": 4, "per_device_eval_batch_size": 4, "logging_steps": 1,
         "sam_rho": 0.05, "save_total_limit": 20, "warmup_steps": 0, "use_cpu": True, "disable_tqdm": True,
-        "report_to": "none", **changes,
+        "report_to": "none", "dataloader_num_workers": 2, **changes,
     }  # fmt: skip
     return [str(word) for name, value in values.items() for word in (f"--{name}", value)]
 

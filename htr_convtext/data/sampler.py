@@ -6,6 +6,9 @@ import torch
 from torch.utils.data import Sampler
 
 
+MIN_POOLS = 4
+
+
 class SimilarWidthSampler(Sampler[int]):
     """
     An order of the lines in which every `batch_size` consecutive ones have similar widths.
@@ -18,12 +21,15 @@ class SimilarWidthSampler(Sampler[int]):
         widths: Width of each line in pixels.
         batch_size: Lines of a batch, over all processes and accumulation steps.
         seed: With the epoch (`set_epoch`) it determines the order.
-        pool_batches: Batches that are sorted together; more give less padding and less chance.
+        pool_batches: Batches that are sorted together, at most; more give less padding and less chance. Of few lines
+            there are at least four pools.
     """
 
     def __init__(self, widths: Sequence[int], batch_size: int, seed: int = 0, pool_batches: int = 50):
         self.widths = torch.as_tensor(widths)
-        self.batch_size, self.seed, self.pool_batches = batch_size, seed, pool_batches
+        self.batch_size, self.seed = batch_size, seed
+        # From a single pool the same lines would come together in every epoch.
+        self.pool_batches = max(1, min(pool_batches, len(widths) // (MIN_POOLS * batch_size)))
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:

@@ -118,7 +118,7 @@ class LineTrainingArguments(TrainingArguments):
     metric_for_best_model: str = _default("metric_for_best_model", "cer")
     greater_is_better: bool = _default("greater_is_better", False)
     logging_steps: float = _default("logging_steps", 50)
-    dataloader_num_workers: int = _default("dataloader_num_workers", 2)
+    dataloader_persistent_workers: bool = _default("dataloader_persistent_workers", True)
     remove_unused_columns: bool = _default("remove_unused_columns", False)
     ddp_find_unused_parameters: bool = _default("ddp_find_unused_parameters", False)
     report_to: str = _default("report_to", "tensorboard" if is_tensorboard_available() else "none")
@@ -139,6 +139,7 @@ class LineTrainingArguments(TrainingArguments):
             if 0 < self.warmup_steps < 1:
                 raise ValueError("With max_minutes warmup_steps must be a number of steps, not a share of them.")
             self.max_steps, self.disable_tqdm = 10**9, True  # a bar of steps would say nothing
+        self.dataloader_persistent_workers &= self.dataloader_num_workers > 0
         super().__post_init__()
         if self.lr_scheduler_type != TrainingArguments.lr_scheduler_type:
             raise ValueError("lr_scheduler_type has no effect: the schedule is a warm-up and half a cosine.")

@@ -113,9 +113,17 @@ class HTRConvTextTrainer(Trainer):
         return self.train_sampler
 
     def get_train_dataloader(self) -> DataLoader:
-        loader = super().get_train_dataloader()
+        return self._with_own_workers(super().get_train_dataloader())
+
+    def get_eval_dataloader(self, eval_dataset: str | Dataset | None = None) -> DataLoader:
+        return self._with_own_workers(super().get_eval_dataloader(eval_dataset))
+
+    def _with_own_workers(self, loader: DataLoader) -> DataLoader:
+        """Workers that signals pass by, and whose seeds are not drawn from the generator that checkpoints keep."""
         inner = getattr(loader, "base_dataloader", loader)  # accelerate's wrapper
-        inner.worker_init_fn = partial(start_worker, inner.worker_init_fn)
+        if inner.generator is None:
+            inner.worker_init_fn = partial(start_worker, inner.worker_init_fn)
+            inner.generator = torch.Generator().manual_seed(self.args.seed)
         return loader
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
