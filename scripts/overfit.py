@@ -14,7 +14,7 @@ import sys
 import tempfile
 
 import torch
-from transformers import TrainerCallback, set_seed
+from transformers import ProgressCallback, TrainerCallback, set_seed
 
 from htr_convtext.cli import positive_int
 from htr_convtext.data import LineCollator, TextPolicy, load_sources, select_trainable
@@ -76,6 +76,7 @@ def main() -> None:
             train_dataset=lines, eval_dataset=lines.sort("width"), data_collator=LineCollator(processor),
             compute_metrics=character_metrics(processor.tokenizer), callbacks=[StopAtZero()],
         )  # fmt: skip
+        trainer.remove_callback(ProgressCallback)  # it would print every evaluation a second time
         trainer.train()
         if trainer.stopped_by:
             sys.exit(128 + trainer.stopped_by)

@@ -23,7 +23,7 @@ def find_text_policy(arguments: ModelArguments) -> TextPolicy:
         return TextPolicy.from_file(arguments.text_policy)
     found: dict[str, TextPolicy] = {}
     if arguments.model:
-        tokenizer = HTRConvTextTokenizer.from_pretrained(_source(arguments.model))
+        tokenizer = HTRConvTextTokenizer.from_pretrained(_model_source(arguments.model))
         if tokenizer.init_kwargs.get("text_policy"):
             found[arguments.model] = TextPolicy.of(tokenizer)
     for source in arguments.data:
@@ -36,7 +36,7 @@ def find_text_policy(arguments: ModelArguments) -> TextPolicy:
     return policies[0] if policies else TextPolicy()
 
 
-def _source(model: str) -> str | Path:
+def _model_source(model: str) -> str | Path:
     return BUNDLED_MODEL if model == "bundled" else model
 
 
@@ -72,7 +72,7 @@ def build_model(
         "masking": None if arguments.masking == "none" else arguments.masking,
     }
     if arguments.model:
-        model, processor = load_model(_source(arguments.model), **training)
+        model, processor = load_model(_model_source(arguments.model), **training)
         processor.tokenizer.add_characters(tokenizer.charset)
         processor.tokenizer.set_policy(**handling)
         model.resize_vocabulary(len(processor.tokenizer))

@@ -20,9 +20,10 @@ from processing import HTRConvTextTokenizer
 
 from .arguments import LineTrainingArguments
 from .averaging import WeightAverage, load_average
+from .callbacks import EarlyStopping, StopOnSignal, TimeBudget, start_worker
 from .distributed import character_share, pad_to_common_width, synchronize_batch_norm
 from .sam import frozen_running_statistics, perturbed, total_norm
-from .schedule import LONGEST_WARMUP, EarlyStopping, StopOnSignal, TimeBudget, cosine, start_worker, warmup_cosine
+from .schedule import LONGEST_WARMUP, cosine, warmup_cosine
 
 
 class _TrainerHooks(TrainerCallback):
