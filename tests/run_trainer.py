@@ -25,6 +25,7 @@ def main(data: str, output: str, batch_size: str, stop_at: str) -> None:
         processing_class=processor, callbacks=[StopAt(int(stop_at))],
     )  # fmt: skip
     trainer.train(resume_from_checkpoint=last_checkpoint(output))
+    trainer.accelerator.end_training()
 
 
 if __name__ == "__main__":
