@@ -134,12 +134,11 @@ def main() -> None:
             trainer.train(resume_from_checkpoint=checkpoint)
     except FileNotFoundError as error:  # of the checkpoint
         sys.exit(f"train.py: {error}")
-    if not trainer.stopped_by:
-        trainer.save_model(str(output / "best"))
     trainer.accelerator.end_training()  # else a process may abort as it leaves (pytorch/pytorch#179291)
     if trainer.stopped_by:
         logger.warning("Stopped at step %d. --resume_from_checkpoint True goes on.", trainer.state.global_step)
         sys.exit(128 + trainer.stopped_by)
+    trainer.save_model(str(output / "best"))
     logger.info("The best model is in %s; scripts/export.py makes a folder to share of it.", output / "best")
 
 
