@@ -12,6 +12,9 @@ Examples:
     # several data sets, the `tiny` network at 32 pixels, for three hours
     python scripts/train.py --data data/a data/b --size tiny --height 32 --max_minutes 180 --output_dir runs/tiny
 
+    # twice as many lines of one as of the other, whatever their sizes
+    python scripts/train.py --data data/a data/b --source_weights a=2 --output_dir runs/mine
+
     # the published recipe, on four GPUs
     accelerate launch --num_processes 4 scripts/train.py scripts/configs/iam.yaml --per_device_train_batch_size 16
 
@@ -42,6 +45,7 @@ from htr_convtext.data import (
     select_trainable,
 )
 from htr_convtext.data.lines import open_line
+from htr_convtext.data.sampler import source_shares
 from htr_convtext.loading import load_model
 from htr_convtext.training import (
     HTRConvTextTrainer,
@@ -51,6 +55,7 @@ from htr_convtext.training import (
     find_text_policy,
     is_finished,
     parse_arguments,
+    parse_weights,
 )
 from processing import HTRConvTextProcessor
 
@@ -97,6 +102,7 @@ def main() -> None:
             model, processor = load_model(checkpoint)
             policy = TextPolicy.of(processor.tokenizer)
         splits = {name: policy.apply(load_sources(arguments.data, name)) for name in ("train", "validation")}
+        source_shares(splits["train"]["source"], parse_weights(training_arguments.source_weights))
         if checkpoint is None:
             model, processor = build_model(arguments, splits["train"]["text"], policy)
         if arguments.preview:

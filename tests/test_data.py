@@ -1,6 +1,7 @@
 """Loading lines and choosing those that can be trained on."""
 
 import json
+from collections import Counter
 
 import pytest
 import torch
@@ -192,3 +193,27 @@ def test_sampler_orders_differ_by_epoch_and_repeat():
     assert first == list(sampler)
     sampler.set_epoch(1)
     assert first != list(sampler)
+
+
+def test_sampler_weighs_sources():
+    sources = ["large"] * 100 + ["small"] * 10 + ["middle"] * 50
+    sampler = SimilarWidthSampler(range(160), batch_size=8, sources=sources, source_weights={"small": 3})
+    seen = Counter()
+    for epoch in range(5):
+        sampler.set_epoch(epoch)
+        order = list(sampler)
+        assert Counter(sources[index] for index in order) == {"large": 32, "small": 96, "middle": 32}
+        assert order == list(sampler)
+        seen.update(order)
+    # Within a source none comes again before all have come, over the epochs.
+    assert {seen[index] for index in range(100)} == {1, 2}
+    assert {seen[index] for index in range(100, 110)} == {48}
+    assert {seen[index] for index in range(110, 160)} == {3, 4}
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"), [({"latge": 2}, "no data set 'latge'.* large, small"), ({"small": 0}, "small must be pos")]
+)
+def test_wrong_source_weights(weights, message):
+    with pytest.raises(ValueError, match=message):
+        SimilarWidthSampler(range(4), 2, sources=["large", "large", "small", "small"], source_weights=weights)

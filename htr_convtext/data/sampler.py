@@ -1,6 +1,7 @@
 """Batches of lines of similar width."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 
 import torch
 from torch.utils.data import Sampler
@@ -23,10 +24,26 @@ class SimilarWidthSampler(Sampler[int]):
         seed: With the epoch (`set_epoch`) it determines the order.
         pool_batches: Batches that are sorted together, at most; more give less padding and less chance. Of few lines
             there are at least four pools.
+        sources: Data set of each line, for `source_weights`.
+        source_weights: Share of each data set in an epoch, relative to the others; those not named have 1. An epoch
+            has as many lines as before, but lines of one set may come again while those of another wait for the next
+            epochs; within a set none comes again before all have come.
+
+    Raises:
+        ValueError: names a weight that is not positive, or whose data set is not in `sources`.
     """
 
-    def __init__(self, widths: Sequence[int], batch_size: int, seed: int = 0, pool_batches: int = 50):
+    def __init__(
+        self,
+        widths: Sequence[int],
+        batch_size: int,
+        seed: int = 0,
+        pool_batches: int = 50,
+        sources: Sequence[str] | None = None,
+        source_weights: Mapping[str, float] | None = None,
+    ):
         self.widths = torch.as_tensor(widths)
+        self.shares = source_shares(sources or [], source_weights) if source_weights else None
         self.batch_size, self.seed = batch_size, seed
         # From a single pool the same lines would come together in every epoch.
         self.pool_batches = max(1, min(pool_batches, len(widths) // (MIN_POOLS * batch_size)))
@@ -40,7 +57,8 @@ class SimilarWidthSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self.seed + self.epoch)
-        order = torch.randperm(len(self.widths), generator=generator)
+        lines = self._lines_by_source() if self.shares else torch.arange(len(self.widths))
+        order = lines[torch.randperm(len(lines), generator=generator)]
         pools = order.split(self.pool_batches * self.batch_size)
         batches = [batch for pool in pools for batch in pool[self.widths[pool].argsort()].split(self.batch_size)]
         whole = [batch for batch in batches if len(batch) == self.batch_size]
@@ -49,3 +67,41 @@ class SimilarWidthSampler(Sampler[int]):
             yield from whole[index].tolist()
         for batch in rest:
             yield from batch.tolist()
+
+    def _lines_by_source(self) -> torch.Tensor:
+        """The lines of this epoch: from each data set the next ones of an endless row of its permutations."""
+        chosen = []
+        for lines, count in self.shares:
+            first = self.epoch * count
+            rounds = range(first // len(lines), (first + count - 1) // len(lines) + 1)
+            row = torch.cat(
+                [torch.randperm(len(lines), generator=torch.Generator().manual_seed(self.seed + k)) for k in rounds]
+            )
+            start = first - rounds.start * len(lines)
+            chosen.append(lines[row[start : start + count]])
+        return torch.cat(chosen)
+
+
+def source_shares(sources: Sequence[str], weights: Mapping[str, float]) -> list[tuple[torch.Tensor, int]]:
+    """
+    The lines of each data set, and how many of them an epoch of `len(sources)` lines has.
+
+    Raises:
+        ValueError: names a weight that is not positive, or whose data set is not in `sources`.
+    """
+    names = sorted(set(sources))
+    for name, weight in weights.items():
+        if name not in names:
+            raise ValueError(f"There is no data set {name!r} to weigh; there are {', '.join(names) or 'none'}.")
+        if not weight > 0:
+            raise ValueError(f"The weight of {name} must be positive, not {weight}.")
+    total = sum(weights.get(name, 1.0) for name in names)
+    ends, reached = [0], 0.0
+    for name in names:
+        reached += weights.get(name, 1.0) / total * len(sources)
+        ends.append(round(reached))
+    lines: dict[str, list[int]] = {name: [] for name in names}
+    for index, source in enumerate(sources):
+        lines[source].append(index)
+    counts = [end - start for start, end in pairwise(ends)]
+    return [(torch.tensor(lines[name]), count) for name, count in zip(names, counts, strict=True) if count]

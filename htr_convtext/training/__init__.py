@@ -1,6 +1,6 @@
 """Training HTR-ConvText."""
 
-from .arguments import LineTrainingArguments, ModelArguments, parse_arguments
+from .arguments import LineTrainingArguments, ModelArguments, parse_arguments, parse_weights
 from .build import build_model, find_text_policy
 from .checkpoints import find_checkpoint, is_finished, last_checkpoint
 from .trainer import HTRConvTextTrainer, character_metrics
@@ -17,4 +17,5 @@ __all__ = [
     "is_finished",
     "last_checkpoint",
     "parse_arguments",
+    "parse_weights",
 ]

@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +26,7 @@ class ModelArguments:
         default=None,
         metadata={
             "help": "Saved model to go on from, or `bundled`, the one of this package. Its network and image size are "
-            "kept; characters that are new in the training text are added to its charset."
+            "kept; characters that are new in the training text are added to its charset, or `charset` replaces it."
         },
     )
     size: Literal["tiny", "small", "base"] = field(default="tiny", metadata={"help": "Network."})
@@ -100,6 +101,13 @@ class LineTrainingArguments(TrainingArguments):
     early_stopping_patience: int = field(
         default=0, metadata={"help": "Evaluations without a better CER after which training ends; 0: never."}
     )
+    source_weights: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "Share of data sets in training, NAME=WEIGHT; those not named have 1. By default each line comes "
+            "once in an epoch."
+        },
+    )
     freeze_backbone: bool = field(default=False, metadata={"help": "Train the encoder and the heads only."})
 
     per_device_train_batch_size: int = _default("per_device_train_batch_size", 16)
@@ -135,6 +143,7 @@ class LineTrainingArguments(TrainingArguments):
             self.save_steps = self.eval_steps
         if self.max_minutes < 0 or self.sam_rho < 0 or not 0 <= self.ema_decay < 1:
             raise ValueError("max_minutes and sam_rho must not be negative, ema_decay must be in [0, 1).")
+        parse_weights(self.source_weights)  # what is wrong with them is said before anything is read
         if self.max_minutes:
             if 0 < self.warmup_steps < 1:
                 raise ValueError("With max_minutes warmup_steps must be a number of steps, not a share of them.")
@@ -148,6 +157,25 @@ class LineTrainingArguments(TrainingArguments):
         if self.n_gpu > 1:
             logger.warning("One process uses one GPU of %d; torchrun --nproc_per_node uses them all.", self.n_gpu)
             self._n_gpu = 1
+
+
+def parse_weights(words: Iterable[str]) -> dict[str, float]:
+    """
+    The weights of `NAME=WEIGHT ...`.
+
+    Raises:
+        ValueError: names the word that is not of this form.
+    """
+    weights = {}
+    for word in words:
+        name, _, weight = word.rpartition("=")
+        try:
+            weights[name] = float(weight)
+        except ValueError:
+            name = ""
+        if not name:
+            raise ValueError(f"{word!r} is not a data set and its weight, such as letters=2.5.")
+    return weights
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):

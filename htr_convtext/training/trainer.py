@@ -18,7 +18,7 @@ from htr_convtext.data import SimilarWidthSampler
 from htr_convtext.evaluation import error_rates
 from processing import HTRConvTextTokenizer
 
-from .arguments import LineTrainingArguments
+from .arguments import LineTrainingArguments, parse_weights
 from .averaging import WeightAverage, load_average
 from .callbacks import EarlyStopping, StopOnSignal, TimeBudget, start_worker
 from .distributed import character_share, pad_to_common_width, synchronize_batch_norm
@@ -50,7 +50,8 @@ class HTRConvTextTrainer(Trainer):
     """
     Trains CTC and, where the model has it, the Textual Context Module.
 
-    - A training set with a column `width` is batched by it (`SimilarWidthSampler`).
+    - A training set with a column `width` is batched by it (`SimilarWidthSampler`); with `source_weights` its data
+      sets, named in the column `source`, are weighed against one another.
     - `augmentation(pixel_values, pixel_mask, seed)` changes the training images, a whole batch on its device.
     - With `sam_rho` each step is one of sharpness-aware minimisation around the optimiser.
     - With `ema_decay` evaluation, the best model and the end of training have averaged weights; checkpoints hold both.
@@ -110,7 +111,11 @@ class HTRConvTextTrainer(Trainer):
         args = self.args
         batch_size = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
         seed = args.seed if args.data_seed is None else args.data_seed
-        self.train_sampler = SimilarWidthSampler(train_dataset["width"], batch_size, seed)
+        weights = parse_weights(args.source_weights)
+        sources = train_dataset["source"] if weights else None
+        self.train_sampler = SimilarWidthSampler(
+            train_dataset["width"], batch_size, seed, sources=sources, source_weights=weights
+        )
         return self.train_sampler
 
     def get_train_dataloader(self) -> DataLoader:
