@@ -1,6 +1,7 @@
 """HTR-ConvText (arXiv 2512.05021): a CNN with MobileViT blocks, a Conformer-like U-Net encoder and a CTC head."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -284,29 +285,54 @@ class HTRConvTextForCTC(HTRConvTextPreTrainedModel):
         old_size = self.config.vocab_size
         if vocab_size < old_size:
             raise ValueError(f"The vocabulary can only grow: it has {old_size} classes, {vocab_size} were asked for.")
-        self.ctc_head = self._grown_linear(self.ctc_head, vocab_size, moved_row=None)
-        if self.tcm_head is not None:
-            embed = self.tcm_head.embed
-            grown = nn.Embedding(vocab_size + 1, embed.embedding_dim, padding_idx=vocab_size).to(embed.weight)
-            nn.init.normal_(grown.weight, std=self.config.initializer_range)
-            with torch.no_grad():
-                grown.weight[:old_size] = embed.weight[:old_size]
-                grown.weight[vocab_size] = embed.weight[old_size]
-            self.tcm_head.embed = grown
-            self.tcm_head.classifier = self._grown_linear(self.tcm_head.classifier, vocab_size + 1, moved_row=old_size)
-        self.config.vocab_size = vocab_size
+        self.replace_vocabulary([*range(old_size), *[None] * (vocab_size - old_size)])
 
-    def _grown_linear(self, linear: nn.Linear, size: int, moved_row: int | None) -> nn.Linear:
-        """A linear layer of `size` rows that keeps the old ones; `moved_row`, the padding class, becomes the last."""
-        kept = linear.out_features if moved_row is None else moved_row
-        grown = nn.Linear(linear.in_features, size).to(linear.weight)
+    def replace_vocabulary(self, old_ids: Sequence[int | None]) -> None:
+        """
+        Gives the CTC head and the tables of the Textual Context Module the classes of another vocabulary.
+
+        Args:
+            old_ids: For each new class the id of the class whose weights it takes, `None` for one that starts as in
+                `resize_vocabulary`. The first must be 0, the blank.
+
+        Raises:
+            ValueError: if the blank is not first, or an id is not in the vocabulary.
+        """
+        old_size = self.config.vocab_size
+        if not old_ids or old_ids[0] != 0:
+            raise ValueError("The first class must be the blank, 0.")
+        wrong = [index for index in old_ids if index is not None and not 0 <= index < old_size]
+        if wrong:
+            raise ValueError(f"Id {wrong[0]} is outside the vocabulary of {old_size} classes.")
+        self.ctc_head = self._with_rows(self.ctc_head, old_ids)
+        if self.tcm_head is not None:
+            old_ids = [*old_ids, old_size]  # its padding class is the last
+            embed = self.tcm_head.embed
+            new = nn.Embedding(len(old_ids), embed.embedding_dim, padding_idx=len(old_ids) - 1).to(embed.weight)
+            nn.init.normal_(new.weight, std=self.config.initializer_range)
+            rows, kept = _kept_rows(old_ids)
+            with torch.no_grad():
+                new.weight[rows] = embed.weight[kept]
+            self.tcm_head.embed = new
+            self.tcm_head.classifier = self._with_rows(self.tcm_head.classifier, old_ids)
+            old_ids = old_ids[:-1]
+        self.config.vocab_size = len(old_ids)
+
+    def _with_rows(self, linear: nn.Linear, old_ids: Sequence[int | None]) -> nn.Linear:
+        """A linear layer with the rows `old_ids` of another, new ones where they are `None`."""
+        new = nn.Linear(linear.in_features, len(old_ids)).to(linear.weight)
+        rows, kept = _kept_rows(old_ids)
         with torch.no_grad():
-            grown.weight.normal_(std=self.config.initializer_range)
-            grown.bias.fill_(linear.bias.min())
-            grown.weight[:kept], grown.bias[:kept] = linear.weight[:kept], linear.bias[:kept]
-            if moved_row is not None:
-                grown.weight[-1], grown.bias[-1] = linear.weight[moved_row], linear.bias[moved_row]
-        return grown
+            new.weight.normal_(std=self.config.initializer_range)
+            new.bias.fill_(linear.bias.min())
+            new.weight[rows], new.bias[rows] = linear.weight[kept], linear.bias[kept]
+        return new
+
+
+def _kept_rows(old_ids: Sequence[int | None]) -> tuple[list[int], list[int]]:
+    """Where rows are kept, and which."""
+    kept = [(row, old) for row, old in enumerate(old_ids) if old is not None]
+    return [row for row, _ in kept], [old for _, old in kept]
 
 
 __all__ = ["HTRConvTextForCTC", "HTRConvTextModel", "HTRConvTextPreTrainedModel"]

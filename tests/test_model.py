@@ -264,6 +264,30 @@ def test_growing_the_vocabulary_keeps_what_was_learned():
     torch.testing.assert_close(grown_context[..., 13], context_logits[..., 10], atol=1e-3, rtol=0)
 
 
+@torch.no_grad()
+def test_another_vocabulary_keeps_what_both_have():
+    model = build_model(vocab_size=6, use_tcm=True)
+    images, labels = torch.rand(2, 1, 32, 64), torch.tensor([[1, 4, 5], [5, 5, 0]])
+    features = model.model(images).last_hidden_state
+    left, _, _ = model.tcm_head.contexts(labels)
+    logits, context_logits = model(images).logits, model.tcm_head(features, left, 0, None)
+
+    model.replace_vocabulary([0, 5, None, 1, 4])
+    assert model.config.vocab_size == 5
+    torch.testing.assert_close(model(images).logits[..., [0, 1, 3, 4]], logits[..., [0, 5, 1, 4]])
+    new_left, _, _ = model.tcm_head.contexts(torch.tensor([[3, 4, 1], [1, 1, 0]]))
+    new_context_logits = model.tcm_head(features, new_left, 0, None)
+    torch.testing.assert_close(
+        new_context_logits[..., [0, 1, 3, 4, 5]], context_logits[..., [0, 5, 1, 4, 6]], atol=1e-3, rtol=0
+    )
+
+
+@pytest.mark.parametrize(("old_ids", "message"), [([1, 0], "must be the blank"), ([0, 10], "Id 10 is outside")])
+def test_wrong_vocabularies(old_ids, message):
+    with pytest.raises(ValueError, match=message):
+        build_model(vocab_size=10).replace_vocabulary(old_ids)
+
+
 def test_the_vocabulary_cannot_shrink():
     with pytest.raises(ValueError, match="only grow"):
         build_model(vocab_size=10).resize_vocabulary(9)

@@ -44,7 +44,8 @@ def build_model(
     arguments: ModelArguments, texts: list[str], text_policy: TextPolicy | None = None
 ) -> tuple[HTRConvTextForCTC, HTRConvTextProcessor]:
     """
-    A new network for the characters of `texts`, or a saved one that is grown by those it does not know.
+    A new network for the characters of `texts`, or a saved one that is grown by those it does not know. With a charset
+    both know exactly its characters; those that a saved one knew keep their weights.
 
     The tokenizer drops other characters and counts them, and keeps the text policy of the run.
 
@@ -73,9 +74,14 @@ def build_model(
     }
     if arguments.model:
         model, processor = load_model(_model_source(arguments.model), **training)
-        processor.tokenizer.add_characters(tokenizer.charset)
-        processor.tokenizer.set_policy(**handling)
-        model.resize_vocabulary(len(processor.tokenizer))
+        if arguments.charset:
+            known = processor.tokenizer.encoder
+            model.replace_vocabulary([0, *(known.get(character) for character in tokenizer.charset)])
+            processor.tokenizer = tokenizer
+        else:
+            processor.tokenizer.add_characters(tokenizer.charset)
+            processor.tokenizer.set_policy(**handling)
+            model.resize_vocabulary(len(processor.tokenizer))
     else:
         model = HTRConvTextForCTC(HTRConvTextConfig.from_size(arguments.size, vocab_size=len(tokenizer), **training))
         if arguments.image_preparation == "published":
