@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,9 +13,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from htr_convtext import HTRConvTextForCTC, HTRConvTextProcessor, HTRConvTextTokenizer, UnknownCharacterError
 from htr_convtext.data import TextPolicy
 from htr_convtext.loading import load_model
-from htr_convtext.training import ModelArguments, find_text_policy, parse_arguments
+from htr_convtext.training import ModelArguments, find_text_policy, parse_arguments, parse_weights
 from htr_convtext.training import build_model as build_from_arguments
-from tests.conftest import ROOT, draw_line, run_script
+from tests.conftest import CHARSET, ROOT, draw_line, run_script
 from tests.test_data import write_image_folder
 from tests.test_training import WORDS
 
@@ -115,10 +116,20 @@ def test_preview_of_augmentation(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_weight_without_its_data_set_is_named(tmp_path):
+    for split in ("train", "validation"):
+        write_image_folder(tmp_path / "words", split, WORDS)
+    done = run_script(
+        "train.py", "--data", tmp_path / "words", "--output_dir", tmp_path, "--source_weights", "wrods=2", expect=1
+    )
+    assert "no data set 'wrods' to weigh; there are words" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [("- a", "must map"), ("a: {b: c}", "value of a"), ("a: [", "not YAML"), ("learning_rat: 1", "learning_rat"),
-     ("data: [x]\nema_decay: 2", "ema_decay")],
+     ("data: [x]\nema_decay: 2", "ema_decay"), ("data: [x]\nsource_weights: [x=a]", "'x=a' is not")],
 )  # fmt: skip
 def test_wrong_settings_files_are_named(content, message, tmp_path, capsys):
     (tmp_path / "settings.yaml").write_text(content)
@@ -147,6 +158,36 @@ def test_published_recipes(name):
     assert (training.max_steps, training.warmup_steps, training.learning_rate) == (100_000, 1000, 1e-3)
     assert (training.adam_beta1, training.adam_beta2, training.weight_decay) == (0.9, 0.99, 0.05)
     assert training.per_device_train_batch_size == 64
+
+
+@pytest.mark.parametrize(("name", "size"), [("tiny", 3.54e6), ("base", 66.5e6)])
+def test_recipes_of_the_released_weights(name, size, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    arguments, training = parse_arguments([f"scripts/configs/{name}.yaml"])
+    policy = TextPolicy.from_file(arguments.text_policy)
+    model, processor = build_from_arguments(arguments, [], policy)
+    assert model.num_parameters() == pytest.approx(size, rel=0.01)
+    assert {Path(source).name for source in arguments.data} >= set(parse_weights(training.source_weights))
+    charset = processor.tokenizer.charset
+    assert set("Œuvre 1½ Größe perché Nguyễn Ứng") <= set(charset)
+    assert len(charset) == 263
+    assert policy(charset) == charset.strip()
+    for text in policy.abbreviations.values():
+        assert set(text) <= set(charset)
+    assert policy("ꝑſona ⁊ op\u0303a”") == 'persona & opa"'
+
+
+def test_a_charset_replaces_that_of_a_model(model_folder, tmp_path):
+    (tmp_path / "charset.txt").write_text("zcßa")
+    arguments, _ = parse_arguments(
+        ["--data", "x", "--model", str(model_folder), "--charset", str(tmp_path / "charset.txt"), "--output_dir", "y"]
+    )
+    model, processor = build_from_arguments(arguments, ["abc"])
+    old = HTRConvTextForCTC.from_pretrained(model_folder)
+    assert processor.tokenizer.charset == "zcßa"
+    assert model.config.vocab_size == 5
+    for new_id, old_id in ((0, 0), (2, CHARSET.index("c") + 1), (4, CHARSET.index("a") + 1)):
+        torch.testing.assert_close(model.ctc_head.weight[new_id], old.ctc_head.weight[old_id])
 
 
 # --- scripts/recognize.py ---
