@@ -3,6 +3,7 @@
 Examples:
     python scripts/evaluate.py --model runs/tiny/best --data my_lines --split validation
     python scripts/evaluate.py --data data/a data/b --split test --output results/tiny
+    python scripts/evaluate.py --model my_model --data examples --split train --picture read.png
     python scripts/evaluate.py --compare results/tiny results/small --output results/compared
 
 With --output the folder gets predictions.jsonl (each line as soon as it is read), report.json and report.html: micro
@@ -18,12 +19,14 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+from datasets import Dataset
 from tqdm import tqdm
 
 from htr_convtext.cli import positive_int
 from htr_convtext.data import TextPolicy
 from htr_convtext.data.lines import open_line
 from htr_convtext.evaluation import (
+    Prediction,
     compare,
     comparison_table,
     load_runs,
@@ -34,6 +37,7 @@ from htr_convtext.evaluation import (
     write_comparison,
     write_report,
 )
+from htr_convtext.evaluation.pictures import draw_samples
 from htr_convtext.recognition import load_pipeline
 
 
@@ -48,14 +52,17 @@ def main() -> None:
     parser.add_argument("--split", default="test", help="split to measure (default: test)")
     parser.add_argument("--output", metavar="DIR", help="folder for predictions and reports")
     parser.add_argument(
+        "--picture", metavar="FILE", help="PNG of ten lines, evenly chosen, with ground truth and what was read"
+    )
+    parser.add_argument(
         "--text-policy", metavar="FILE", help="JSON text policy (default: the one stored with the model)"
     )
     parser.add_argument("--batch-size", type=positive_int, default=16, help="lines read at once (default: 16)")
     parser.add_argument("--device", help="cpu, cuda, mps … (default: an accelerator if there is one)")
     arguments = parser.parse_args()
     try:
-        if arguments.output and not find_spec("matplotlib"):
-            raise ValueError("the report needs matplotlib: pip install 'htr-convtext[train]', or leave out --output.")
+        if (arguments.output or arguments.picture) and not find_spec("matplotlib"):
+            raise ValueError("--output and --picture need matplotlib: pip install 'htr-convtext[train]'.")
         compare_runs(arguments) if arguments.compare else evaluate_model(arguments)
     except (ValueError, OSError) as error:
         sys.exit(f"evaluate.py: {error}")
@@ -99,6 +106,20 @@ def evaluate_model(arguments: argparse.Namespace) -> None:
             report, predictions, folder / "report.html", lambda line: open_line(sets[line.source][line.index]["image"])
         )
         print(f"{folder / 'report.html'}")
+    if arguments.picture:
+        picture(predictions, sets, arguments.picture)
+
+
+def picture(predictions: list[Prediction], sets: dict[str, Dataset], path: str, count: int = 10) -> None:
+    """Draws lines evenly chosen among those that could be opened."""
+    read = [line for line in predictions if line.error is None]
+    shown = [read[len(read) * number // count] for number in range(count)] if len(read) > count else read
+    if not shown:
+        raise ValueError(f"{path}: not written, for no line could be read.")
+    images = [open_line(sets[line.source][line.index]["image"]) for line in shown]
+    figure = draw_samples(images, [line.reference for line in shown], [line.text for line in shown])
+    figure.savefig(path, dpi=100)
+    print(path)
 
 
 def compare_runs(arguments: argparse.Namespace) -> None:

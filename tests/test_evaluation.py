@@ -417,8 +417,9 @@ def test_script(model_folder, tmp_path):
     (tmp_path / "policy.json").write_text('{"long_s": "s"}')
     done = run_script(
         "evaluate.py", "--model", model_folder, "--data", data, "--split", "validation", "--output", out,
-        "--text-policy", tmp_path / "policy.json", "--device", "cpu",
+        "--text-policy", tmp_path / "policy.json", "--device", "cpu", "--picture", tmp_path / "read.png",
     )  # fmt: skip
+    assert Image.open(tmp_path / "read.png").size == (1200, 360)  # three of four lines could be opened
     assert "long s: s" in done.stdout
     assert "read as nothing" in done.stderr
     assert "2.png" in done.stderr

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from datasets import Dataset
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.integrations import TensorBoardCallback
 
 from htr_convtext.data.lines import open_line
+from htr_convtext.evaluation.pictures import draw_samples
 from processing import HTRConvTextTokenizer
 
 
@@ -40,17 +40,6 @@ def draw_curves(history: list[dict[str, float]]) -> Figure:
     return figure
 
 
-def draw_samples(lines: Dataset, readings: list[str]) -> Figure:
-    """Lines with their ground truth and what was read."""
-    figure = Figure(figsize=(12, 1.2 * len(lines)), layout="constrained")
-    for axes, line, reading in zip(figure.subplots(len(lines), 1, squeeze=False)[:, 0], lines, readings, strict=True):
-        axes.imshow(open_line(line["image"]), cmap="gray", vmin=0, vmax=255)
-        axes.set_axis_off()
-        # parse_math: a text with two dollar signs is no formula
-        axes.set_title(f"truth: {line['text']}\nread:  {reading}", loc="left", fontsize=9, parse_math=False)
-    return figure
-
-
 class TrainingPictures(TrainerCallback):
     """
     After each evaluation writes `curves.png` and `samples.png`, and the samples to TensorBoard where it is on.
@@ -68,7 +57,9 @@ class TrainingPictures(TrainerCallback):
         if not state.is_world_process_zero or self.trainer.last_predictions is None:
             return
         readings = [self.tokenizer.decode(self.trainer.last_predictions[index]) for index in self.indices]
-        figures = {"curves": draw_curves(state.log_history), "samples": draw_samples(self.lines, readings)}
+        images = [open_line(image) for image in self.lines["image"]]
+        samples = draw_samples(images, self.lines["text"], readings)
+        figures = {"curves": draw_curves(state.log_history), "samples": samples}
         for name, figure in figures.items():
             figure.savefig(Path(args.output_dir) / f"{name}.png", dpi=100)
         for callback in self.trainer.callback_handler.callbacks:
