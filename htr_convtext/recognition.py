@@ -1,7 +1,7 @@
 """Reading line images with a trained model."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,9 @@ from PIL import Image
 
 from htr_convtext.loading import load_model
 from modeling_htr_convtext import HTRConvTextPipeline
+
+
+BATCHES_AHEAD = 16
 
 
 @dataclass(frozen=True)
@@ -54,30 +57,37 @@ def find_images(paths: Iterable[str | os.PathLike]) -> list[str]:
     return files
 
 
-def read_batch(pipeline: HTRConvTextPipeline, sources: list, opener: Callable = lambda source: source) -> list[dict]:
+def read_lines(
+    pipeline: HTRConvTextPipeline, sources: Sequence, batch_size: int = 8, opener: Callable = lambda source: source
+) -> Iterator[dict]:
     """
-    Reads some lines at once.
+    Reads lines, some batches at a time, and in these those of similar shape together: padding costs time.
 
     Args:
         sources: Whatever `opener` makes an input of the pipeline from.
 
-    Returns:
-        For each source a dict of `text` and `score`, or of `error` if it cannot be opened (`ValueError`).
+    Yields:
+        For each source, in their order, a dict of `text` and `score`, or of `error` if it cannot be opened
+        (`ValueError`).
     """
-    inputs, results = [], []
-    for source in sources:
-        try:
-            inputs.append(pipeline.preprocess(opener(source))["image"])
-            results.append({})
-        except ValueError as error:
-            results.append({"error": str(error)})
-    lines = iter(pipeline.forward({"image": inputs})["lines"] if inputs else [])
-    return [result or pipeline.postprocess({"lines": next(lines)}) for result in results]
+    for start in range(0, len(sources), BATCHES_AHEAD * batch_size):
+        indices = range(start, min(start + BATCHES_AHEAD * batch_size, len(sources)))
+        images, results = {}, {}
+        for index in indices:
+            try:
+                images[index] = pipeline.preprocess(opener(sources[index]))["image"]
+            except ValueError as error:
+                results[index] = {"error": str(error)}
+        order = sorted(images, key=lambda index: images[index].width / images[index].height)
+        for first in range(0, len(order), batch_size):
+            batch = order[first : first + batch_size]
+            lines = pipeline.forward({"image": [images[index] for index in batch]})["lines"]
+            for index, line in zip(batch, lines, strict=True):
+                results[index] = pipeline.postprocess({"lines": line})
+        yield from (results[index] for index in indices)
 
 
 def recognize_files(pipeline: HTRConvTextPipeline, files: list[str], batch_size: int = 8) -> Iterator[LineResult]:
-    """Reads `files` in their order, a batch at a time. A file that cannot be read gives a result with its `error`."""
-    for start in range(0, len(files), batch_size):
-        batch = files[start : start + batch_size]
-        for file, result in zip(batch, read_batch(pipeline, batch), strict=True):
-            yield LineResult(file, **result)
+    """Reads `files` in their order. A file that cannot be read gives a result with its `error`."""
+    for file, result in zip(files, read_lines(pipeline, files, batch_size), strict=True):
+        yield LineResult(file, **result)

@@ -10,7 +10,13 @@ import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from htr_convtext import HTRConvTextForCTC, HTRConvTextProcessor, HTRConvTextTokenizer, UnknownCharacterError
+from htr_convtext import (
+    HTRConvTextForCTC,
+    HTRConvTextProcessor,
+    HTRConvTextTokenizer,
+    UnknownCharacterError,
+    recognition,
+)
 from htr_convtext.data import TextPolicy
 from htr_convtext.loading import load_model
 from htr_convtext.training import ModelArguments, find_text_policy, parse_arguments, parse_weights
@@ -214,6 +220,33 @@ def test_one_bad_file_does_not_stop_the_others(model_folder, tmp_path):
     assert "no such file" in done.stderr
     assert "3 of 5 files could not be read" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_lines_are_read_together_and_given_in_their_order(model_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(recognition, "BATCHES_AHEAD", 2)
+    texts = ["a long line of text", "b", "another long one", "c", "bad", "of medium size", "end"]
+    files = [str(tmp_path / f"{number}.png") for number in range(len(texts))]
+    for text, file in zip(texts, files, strict=True):
+        draw_line(text).save(file)
+    Path(files[4]).write_bytes(b"")
+    pipeline = recognition.load_pipeline(model_folder, "cpu")
+    widths, forward = [], pipeline.forward
+
+    def watched_forward(inputs: dict) -> dict:
+        widths.append([image.width for image in inputs["image"]])
+        return forward(inputs)
+
+    monkeypatch.setattr(pipeline, "forward", watched_forward)
+    together = list(recognition.recognize_files(pipeline, files, batch_size=2))
+    assert [result.file for result in together] == files
+    assert [result.error is None for result in together] == [True] * 4 + [False] + [True] * 2
+    assert widths == [sorted(batch) for batch in widths]
+    assert [len(batch) for batch in widths] == [2, 2, 2]
+    assert max(widths[0]) < min(widths[1])  # b and c, then the long ones
+    for file, result in zip(files, together, strict=True):
+        if result.error is None:
+            (alone,) = recognition.recognize_files(pipeline, [file])
+            assert (alone.text, alone.score) == (result.text, pytest.approx(result.score, abs=1e-5))
 
 
 def test_file_names_that_are_no_text(model_folder, tmp_path):

@@ -10,7 +10,7 @@ from datasets import Dataset
 
 from htr_convtext.data import TextPolicy, load_lines
 from htr_convtext.data.lines import open_line
-from htr_convtext.recognition import read_batch
+from htr_convtext.recognition import read_lines
 from modeling_htr_convtext import HTRConvTextPipeline
 
 
@@ -68,31 +68,24 @@ def predict_lines(
     pipeline: HTRConvTextPipeline, source: str, lines: Dataset, policy: TextPolicy, batch_size: int = 16
 ) -> Iterator[Prediction]:
     """
-    Reads `lines` (columns `image`, not decoded, and `text`; `page` and `writer` if known), similar widths together.
+    Reads `lines` (columns `image`, not decoded, and `text`; `page` and `writer` if known) in their order.
 
-    Yields the predictions in the order of reading; `index` is the row of a line.
+    `index` of a prediction is the row of its line.
     """
-    order = range(len(lines))
-    if "width" in lines.column_names:
-        widths = lines["width"]
-        order = sorted(order, key=lambda index: widths[index])
-    for start in range(0, len(order), batch_size):
-        indices = list(order[start : start + batch_size])
-        batch = [lines[index] for index in indices]
-        results = read_batch(pipeline, [line["image"] for line in batch], open_line)
-        for index, line, result in zip(indices, batch, results, strict=True):
-            page, writer = (line.get(column) for column in ("page", "writer"))
-            yield Prediction(
-                source=source,
-                index=index,
-                name=line["image"]["path"],
-                reference=policy(line["text"]),
-                text=policy(result.get("text", "")),
-                score=result.get("score", 0.0),
-                page=None if page in (None, "") else str(page),
-                writer=None if writer in (None, "") else str(writer),
-                error=result.get("error"),
-            )
+    results = read_lines(pipeline, lines, batch_size, lambda line: open_line(line["image"]))
+    for index, (line, result) in enumerate(zip(lines, results, strict=True)):
+        page, writer = (line.get(column) for column in ("page", "writer"))
+        yield Prediction(
+            source=source,
+            index=index,
+            name=line["image"]["path"],
+            reference=policy(line["text"]),
+            text=policy(result.get("text", "")),
+            score=result.get("score", 0.0),
+            page=None if page in (None, "") else str(page),
+            writer=None if writer in (None, "") else str(writer),
+            error=result.get("error"),
+        )
 
 
 def read_predictions(folder: str | os.PathLike) -> list[Prediction]:
