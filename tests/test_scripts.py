@@ -105,6 +105,11 @@ def test_text_policy_of_the_data_or_the_model(tmp_path, model_folder):
     TextPolicy(whitespace="keep").store_in(tokenizer)
     tokenizer.save_pretrained(tmp_path / "model")
     arguments.model = str(tmp_path / "model")
+    assert find_text_policy(arguments) == policy  # that of the data
+    assert find_text_policy(ModelArguments(data=["b"], model=arguments.model)) == TextPolicy(whitespace="keep")
+    (tmp_path / "b").mkdir()
+    TextPolicy(whitespace="keep").to_file(tmp_path / "b" / "text_policy.json")
+    arguments.data.append(str(tmp_path / "b"))
     with pytest.raises(ValueError, match="--text_policy"):
         find_text_policy(arguments)
     arguments.text_policy = str(tmp_path / "a" / "text_policy.json")

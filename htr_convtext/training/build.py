@@ -13,27 +13,24 @@ from .arguments import ModelArguments
 
 def find_text_policy(arguments: ModelArguments) -> TextPolicy:
     """
-    The text policy that is given, else that of the model to go on from or of the data (`text_policy.json`).
+    The text policy that is given, else that of the data (`text_policy.json`), else of the model to go on from.
 
     Raises:
         OSError: if there is no file as given.
-        ValueError: names those that differ, or the file that is no policy.
+        ValueError: names the data sets that differ, or the file that is no policy.
     """
     if arguments.text_policy:
         return TextPolicy.from_file(arguments.text_policy)
-    found: dict[str, TextPolicy] = {}
-    if arguments.model:
-        tokenizer = HTRConvTextTokenizer.from_pretrained(_model_source(arguments.model))
-        if tokenizer.init_kwargs.get("text_policy"):
-            found[arguments.model] = TextPolicy.of(tokenizer)
-    for source in arguments.data:
-        file = Path(source) / "text_policy.json"
-        if file.is_file():
-            found[str(file)] = TextPolicy.from_file(file)
+    files = [Path(source) / "text_policy.json" for source in arguments.data]
+    found = {str(file): TextPolicy.from_file(file) for file in files if file.is_file()}
     policies = list(found.values())
     if any(policy != policies[0] for policy in policies):
         raise ValueError(f"{' and '.join(found)} have different text policies; give --text_policy.")
-    return policies[0] if policies else TextPolicy()
+    if policies:
+        return policies[0]
+    if arguments.model:
+        return TextPolicy.of(HTRConvTextTokenizer.from_pretrained(_model_source(arguments.model)))
+    return TextPolicy()
 
 
 def _model_source(model: str) -> str | Path:
