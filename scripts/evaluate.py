@@ -6,7 +6,7 @@ Examples:
     python scripts/evaluate.py --model my_model --data examples --split train --picture read.png
     python scripts/evaluate.py --compare results/tiny results/small --output results/compared
 
-With --output the folder gets predictions.jsonl (each line as soon as it is read), report.json and report.html: micro
+With --output the folder gets predictions.jsonl (written while it reads), report.json and report.html: micro
 and macro CER, WER under three tokenisers, lines without error, 95 % intervals by bootstrap over writers or pages, kinds
 of errors, calibration and the worst lines. Ground truth and reading both go through the text policy of the model;
 characters outside its charset are errors. --compare reads such folders and writes compare.json and compare.html.
@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--split", default="test", help="split to measure (default: test)")
     parser.add_argument("--output", metavar="DIR", help="folder for predictions and reports")
     parser.add_argument(
-        "--picture", metavar="FILE", help="PNG of ten lines, evenly chosen, with ground truth and what was read"
+        "--picture", metavar="FILE", help="picture of ten lines, evenly chosen, with ground truth and what was read"
     )
     parser.add_argument(
         "--text-policy", metavar="FILE", help="JSON text policy (default: the one stored with the model)"

@@ -19,6 +19,7 @@ def draw_samples(images: Sequence[Image.Image], truths: Sequence[str], readings:
     for axes, image, truth, reading in zip(rows, images, truths, readings, strict=True):
         axes.imshow(image, cmap="gray", vmin=0, vmax=255)
         axes.set_axis_off()
+        axes.set_anchor("W")
         # parse_math: a text with two dollar signs is no formula
         axes.set_title(f"truth: {truth}\nread:  {reading}", loc="left", fontsize=9, parse_math=False)
     return figure
