@@ -5,9 +5,12 @@ import json
 import pytest
 from safetensors import safe_open
 
+from htr_convtext import HTRConvTextTokenizer
+from htr_convtext.data import TextPolicy
 from htr_convtext.evaluation import error_rates
 from htr_convtext.loading import BUNDLED_MODEL
 from htr_convtext.recognition import load_pipeline
+from htr_convtext.training import parse_arguments
 from tests.conftest import ROOT, run_script
 
 
@@ -27,12 +30,19 @@ def test_it_is_small_and_without_the_context_module():
 
 
 def test_it_reads_rendered_lines(examples):
-    """Lines drawn with fonts are not what it learned, so the bound is loose; an untrained network is at 1 and above."""
+    """In five languages; an untrained network is at a CER of 1 and above."""
     pipeline = load_pipeline(device="cpu")
-    latin = [line for line in examples if not line["file_name"].startswith("vi")]
-    read = pipeline([str(ROOT / "examples" / line["file_name"]) for line in latin], batch_size=4)
-    rates = error_rates([line["text"] for line in latin], [line["text"] for line in read])
-    assert rates.cer < 0.5, [line["text"] for line in read]
+    read = pipeline([str(ROOT / "examples" / line["file_name"]) for line in examples], batch_size=4)
+    rates = error_rates([line["text"] for line in examples], [line["text"] for line in read])
+    assert rates.cer < 0.1, [line["text"] for line in read]
+
+
+def test_its_charset_and_text_policy_are_those_of_its_recipe(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    arguments, _ = parse_arguments(["scripts/configs/tiny.yaml"])
+    tokenizer = HTRConvTextTokenizer.from_pretrained(BUNDLED_MODEL)
+    assert TextPolicy.of(tokenizer) == TextPolicy.from_file(arguments.text_policy)
+    assert tokenizer.charset == HTRConvTextTokenizer.from_charset_file(arguments.charset).charset
 
 
 def test_recognize_reads_the_examples(examples):
