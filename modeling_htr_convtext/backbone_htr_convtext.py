@@ -83,13 +83,17 @@ class HTRConvTextResidualBlock(nn.Module):
         self.shortcut = (
             nn.Identity()
             if stride == (1, 1) and in_channels == out_channels
-            else HTRConvTextConvLayer(in_channels, out_channels, kernel_size=1, stride=stride, activation=False)
+            else HTRConvTextConvLayer(in_channels, out_channels, kernel_size=1, activation=False)
         )
+        self.stride = stride
         self.activation = nn.ReLU()
 
     def forward(self, hidden_states: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
         """`hidden_states` has zeros in its padded columns; `lengths` are those of the output, which has them too."""
-        residual = self.shortcut(hidden_states)
+        # A strided 1x1 convolution reads these pixels only. Given them, oneDNN does not gather them into a buffer that
+        # is too small for fewer than 16 channels (uxlfoundation/oneDNN#6035: crashes or wrong gradients on a CPU).
+        rows, columns = self.stride
+        residual = self.shortcut(hidden_states[:, :, ::rows, ::columns])
         hidden_states = mask_columns(self.conv1(hidden_states), lengths)
         hidden_states = self.conv2(hidden_states)
         return mask_columns(self.activation(hidden_states + residual), lengths)

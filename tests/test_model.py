@@ -5,6 +5,7 @@ import torch
 from huggingface_hub.errors import StrictDataclassClassValidationError
 
 from htr_convtext import HTRConvTextConfig, HTRConvTextForCTC, HTRConvTextModel
+from modeling_htr_convtext.backbone_htr_convtext import HTRConvTextResidualBlock
 from modeling_htr_convtext.masking_htr_convtext import draw_frame_mask
 from tests.conftest import build_model
 
@@ -357,3 +358,16 @@ def test_bfloat16(tmp_path):
     assert (logits.float() - expected).norm() < 0.05 * expected.norm()
     loss = model(images, pixel_mask=mask, labels=torch.tensor([[1, 2], [3, 4]])).ctc_loss
     assert loss.dtype == torch.float32
+
+
+def test_gradients_of_a_narrow_network_on_a_cpu():
+    """The strided shortcut of a stage of 8 channels, which oneDNN alone computes wrongly or crashes on."""
+    torch.manual_seed(0)
+    block = HTRConvTextResidualBlock(8, 8, stride=(2, 1))
+    images = torch.randn(4, 8, 8, 192).to(memory_format=torch.channels_last)
+    gradients = []
+    for enabled in (True, False):
+        with torch.backends.mkldnn.flags(enabled=enabled, allow_tf32=False):
+            gradients.append(torch.autograd.grad(block(images, None).square().sum(), block.shortcut.parameters()))
+    for ours, plain in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-3)
