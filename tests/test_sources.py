@@ -12,9 +12,10 @@ from datasets import ClassLabel, Dataset, Features, Image, Value
 from PIL import Image as PILImage
 
 from htr_convtext import HTRConvTextConfig
-from htr_convtext.data import crop_polygon, load_lines, read_page, select_trainable, sources
+from htr_convtext.data import load_lines, select_trainable, sources
 from htr_convtext.data.lines import open_line
-from htr_convtext.data.page_xml import parse_points
+from htr_convtext.pages import cut_line, read_page
+from htr_convtext.pages.geometry import parse_points
 from tests.conftest import draw_line
 
 
@@ -330,14 +331,14 @@ def test_alto_4_with_a_polygon_and_strings_without_spaces(tmp_path, points):
 
 def test_lines_are_cut_by_their_polygon():
     page = PILImage.fromarray(np.full((50, 100), 100, dtype=np.uint8))
-    crop = np.asarray(crop_polygon(page, [(10, 10), (50, 10), (10, 30)]))
+    crop = np.asarray(cut_line(page, [(10, 10), (50, 10), (10, 30)], [(10, 25), (50, 25)]).image)
     assert crop.shape == (20, 40)
     assert crop[2, 2] == 100  # within the triangle
     assert crop[-2, -2] == 255  # outside
-    assert crop_polygon(page, [(-5, -5), (500, -5), (500, 500), (-5, 500)]).size == (100, 50)
+    assert cut_line(page, [(-5, -5), (500, -5), (500, 500), (-5, 500)]).image.size == (100, 50)
     for outside in ([], [(3, 3)], [(200, 200), (300, 200), (300, 300)]):
         with pytest.raises(ValueError, match="no area"):
-            crop_polygon(page, outside)
+            cut_line(page, outside)
     with pytest.raises(ValueError, match="pairs"):
         parse_points("1,2 3")
 
@@ -402,5 +403,5 @@ def test_pages_that_cannot_be_read(tmp_path, xml, message):
 def test_pages_without_the_library(tmp_path, monkeypatch):
     write_page(tmp_path, page_xml(page_line("a", "one")))
     monkeypatch.setitem(sys.modules, "lxml", None)
-    with pytest.raises(ValueError, match=r"pip install 'htr-convtext\[train\]'"):
+    with pytest.raises(ValueError, match=r"pip install 'htr-convtext\[pages\]'"):
         load_lines(tmp_path)

@@ -3,7 +3,6 @@
 from .augmentation import AugmentationSettings, LineAugmentation, preview_augmentations
 from .collator import LineCollator
 from .lines import select_trainable
-from .page_xml import Page, PageLine, crop_polygon, read_page
 from .preparation import prepare_lines
 from .report import DataReport
 from .sampler import SimilarWidthSampler
@@ -17,16 +16,12 @@ __all__ = [
     "DataReport",
     "LineAugmentation",
     "LineCollator",
-    "Page",
-    "PageLine",
     "SimilarWidthSampler",
     "TextPolicy",
-    "crop_polygon",
     "load_lines",
     "load_sources",
     "prepare_lines",
     "preview_augmentations",
-    "read_page",
     "select_trainable",
     "split_by_group",
 ]

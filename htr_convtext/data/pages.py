@@ -5,13 +5,14 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+from htr_convtext.pages.documents import find_page_image
+from htr_convtext.pages.geometry import cut_line, scale_points
+from htr_convtext.pages.xml_reader import read_page
 from processing.image_processing_htr_convtext import open_image
 
 from .items import LineItems, file_stamp
-from .page_xml import Page, crop_polygon, read_page
 
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".jp2")
 logger = logging.getLogger(__name__)
 
 
@@ -44,22 +45,6 @@ def read_pages(files: list[Path]) -> LineItems:
     return found
 
 
-def find_page_image(file: Path, page: Page) -> Path:
-    """
-    The image that a page names, or else the one named as its XML file, beside it or in the folder above.
-
-    Raises:
-        ValueError: if there is none.
-    """
-    folders = (file.parent, file.parent.parent)
-    names = [page.image] if page.image else []
-    for name in [*names, *(file.stem + suffix for suffix in IMAGE_SUFFIXES)]:
-        for folder in folders:
-            if (folder / name).is_file():
-                return folder / name
-    raise ValueError(f"{file}: no page image {page.image or file.stem} beside it")
-
-
 def cut_lines(items: list[dict]) -> Iterator[dict]:
     """Opens pages and yields their lines as PNG, grey and white outside of the polygon."""
     for item in items:
@@ -79,7 +64,8 @@ def cut_lines(items: list[dict]) -> Iterator[dict]:
                 across = image.width / page.width if page.width else 1.0
                 down = image.height / page.height if page.height else 1.0
                 try:
-                    crop = crop_polygon(image, [(x * across, y * down) for x, y in line.polygon])
+                    polygon, baseline = (scale_points(points, across, down) for points in (line.polygon, line.baseline))
+                    crop = cut_line(image, polygon, baseline).image
                 except ValueError as error:
                     logger.warning("%s, %s: %s; it is an empty image.", item["image"], line.id, error)
                 else:

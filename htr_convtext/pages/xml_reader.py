@@ -1,44 +1,19 @@
-"""Pages in PAGE-XML and ALTO, of every version: lines with their text, polygon and baseline."""
+"""Pages in PAGE-XML and ALTO, of every version: regions and lines with their text, polygon and baseline."""
 
-import math
 import os
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from PIL import Image, ImageDraw
+from .geometry import Points, parse_points
+from .page import Page, PageLine, Region
 
 
 if TYPE_CHECKING:
-    from lxml.etree import _Element
+    from lxml.etree import _Element, _ElementTree
 
 
-Points = list[tuple[float, float]]
-
-
-@dataclass(frozen=True)
-class PageLine:
-    """A line of a page: its text (empty if there is none), outline and baseline in the units of the page, or empty."""
-
-    id: str
-    text: str
-    polygon: Points
-    baseline: Points
-
-
-@dataclass(frozen=True)
-class Page:
-    """
-    A page as its XML file describes it.
-
-    `width` and `height` are those of the image in the units of the polygons (pixels, or in ALTO also 1/10 mm or
-    1/1200 inch), 0 where the file does not say; `image` is the file name without a folder, or empty.
-    """
-
-    image: str
-    width: float
-    height: float
-    lines: list[PageLine]
+class NotAPageError(ValueError):
+    """An XML file of another kind."""
 
 
 def read_page(path: str | os.PathLike) -> Page:
@@ -47,46 +22,78 @@ def read_page(path: str | os.PathLike) -> Page:
 
     Raises:
         OSError: if there is no such file.
-        ValueError: names the file if it is damaged, of another kind, or has not exactly one page.
+        NotAPageError: names the file if it is of another kind.
+        ValueError: names the file if it is damaged or has not exactly one page.
         ModuleNotFoundError: if lxml is missing.
     """
     try:
         from lxml import etree
     except ModuleNotFoundError:
-        raise ModuleNotFoundError("PAGE-XML and ALTO need lxml: pip install 'htr-convtext[train]'") from None
+        raise ModuleNotFoundError("PAGE-XML and ALTO need lxml: pip install 'htr-convtext[pages]'") from None
     with open(path, "rb") as handle:
         try:
             parser = etree.XMLParser(resolve_entities="internal", no_network=True, load_dtd=False)
-            root = etree.parse(handle, parser).getroot()
+            tree = etree.parse(handle, parser)
         except etree.XMLSyntaxError as error:
             raise ValueError(f"{path}: damaged XML. ({error})") from None
+    root = tree.getroot()
     kind = etree.QName(root).localname
     if kind not in ("PcGts", "alto"):
-        raise ValueError(f"{path}: neither PAGE-XML nor ALTO, but <{kind}>.")
+        raise NotAPageError(f"{path}: neither PAGE-XML nor ALTO, but <{kind}>.")
     pages = root.findall(".//{*}Page")
     if len(pages) != 1:
         raise ValueError(f"{path}: it must describe one page, not {len(pages)}.")
     try:
-        return _page_of_page_xml(pages[0]) if kind == "PcGts" else _page_of_alto(root, pages[0])
+        return _page_of_page_xml(tree, pages[0]) if kind == "PcGts" else _page_of_alto(tree, pages[0])
     except ValueError as error:
         raise ValueError(f"{path}: damaged {kind}. ({error})") from None
 
 
-def _page_of_page_xml(page: "_Element") -> Page:
+def _page_of_page_xml(tree: "_ElementTree", page: "_Element") -> Page:
+    def read_line(line: "_Element") -> PageLine:
+        return PageLine(
+            id=ids[line],
+            text=_text_of_page_xml(line),
+            polygon=_points_of_page_xml(line.find("{*}Coords")),
+            baseline=_points_of_page_xml(line.find("{*}Baseline")),
+        )
+
+    ids = line_ids(page)
+    order = {
+        reference.get("regionRef"): n for n, reference in enumerate(page.iterfind("{*}ReadingOrder//*[@regionRef]"))
+    }
+    regions = [
+        Region(parent.get("id", ""), _points_of_page_xml(parent.find("{*}Coords")), list(map(read_line, lines)))
+        for parent, lines in _lines_by_parent(page)
+    ]
     return Page(
         image=base_name(page.get("imageFilename", "")),
         width=float(page.get("imageWidth", 0)),
         height=float(page.get("imageHeight", 0)),
-        lines=[
-            PageLine(
-                id=line.get("id", ""),
-                text=_text_of_page_xml(line),
-                polygon=_points_of_page_xml(line.find("{*}Coords")),
-                baseline=_points_of_page_xml(line.find("{*}Baseline")),
-            )
-            for line in page.iterfind(".//{*}TextLine")
-        ],
+        regions=sorted(regions, key=lambda region: order.get(region.id, len(order))),
+        source=tree,
     )
+
+
+def line_ids(page: "_Element") -> dict["_Element", str]:
+    """The lines of a page and their ids; one without, or with that of another, is named by its place in the file."""
+    ids: dict[_Element, str] = {}
+    for number, line in enumerate(page.iterfind(".//{*}TextLine"), 1):
+        identifier = line.get("id") or line.get("ID")
+        ids[line] = identifier if identifier and identifier not in ids.values() else f"line_{number}"
+    return ids
+
+
+def _lines_by_parent(page: "_Element") -> list[tuple["_Element", list["_Element"]]]:
+    """The elements that have lines, and these, in the order of the file or, if it is there, that of Transkribus."""
+    found: dict[_Element, list[_Element]] = {}
+    for line in page.iterfind(".//{*}TextLine"):
+        found.setdefault(line.getparent(), []).append(line)
+    for lines in found.values():
+        places = [re.search(r"readingOrder\s*{\s*index:\s*(\d+)", line.get("custom", "")) for line in lines]
+        if all(places):
+            lines.sort(key=dict(zip(lines, (int(place[1]) for place in places), strict=True)).get)
+    return list(found.items())
 
 
 def _text_of_page_xml(line: "_Element") -> str:
@@ -105,20 +112,25 @@ def _points_of_page_xml(element: "_Element | None") -> Points:
     return parse_points(element.get("points"))
 
 
-def _page_of_alto(root: "_Element", page: "_Element") -> Page:
+def _page_of_alto(tree: "_ElementTree", page: "_Element") -> Page:
+    def read_line(line: "_Element") -> PageLine:
+        return PageLine(
+            id=ids[line],
+            text=_text_of_alto(line),
+            polygon=_polygon_of_alto(line),
+            baseline=_baseline_of_alto(line),
+        )
+
+    ids = line_ids(page)
     return Page(
-        image=base_name(root.findtext(".//{*}sourceImageInformation/{*}fileName") or ""),
+        image=base_name(tree.findtext(".//{*}sourceImageInformation/{*}fileName") or ""),
         width=float(page.get("WIDTH", 0)),
         height=float(page.get("HEIGHT", 0)),
-        lines=[
-            PageLine(
-                id=line.get("ID", ""),
-                text=_text_of_alto(line),
-                polygon=_polygon_of_alto(line),
-                baseline=_baseline_of_alto(line),
-            )
-            for line in page.iterfind(".//{*}TextLine")
+        regions=[
+            Region(parent.get("ID", ""), _polygon_of_alto(parent), list(map(read_line, lines)))
+            for parent, lines in _lines_by_parent(page)
         ],
+        source=tree,
     )
 
 
@@ -156,37 +168,6 @@ def _baseline_of_alto(line: "_Element") -> Points:
     return parse_points(baseline)
 
 
-def parse_points(text: str) -> Points:
-    """
-    Points written `"x,y x,y"` (PAGE-XML) or `"x y x y"` (also seen in ALTO).
-
-    Raises:
-        ValueError: if these are not pairs of numbers.
-    """
-    numbers = [float(number) for number in text.replace(",", " ").split()]
-    if len(numbers) % 2 or not all(map(math.isfinite, numbers)):
-        raise ValueError(f"not pairs of coordinates: {text!r}")
-    return list(zip(numbers[::2], numbers[1::2], strict=True))
-
-
 def base_name(name: str) -> str:
     """A file name without its folder, be it written as on Windows or elsewhere."""
     return name.strip().replace("\\", "/").rpartition("/")[2]
-
-
-def crop_polygon(image: Image.Image, polygon: Points) -> Image.Image:
-    """
-    Cuts a polygon, in pixels, out of a grey image: its bounding box within the image, white outside of the polygon.
-
-    Raises:
-        ValueError: if nothing of it lies within the image.
-    """
-    across, down = zip(*polygon, strict=True) if polygon else ((0,), (0,))
-    left, top = max(0, math.floor(min(across))), max(0, math.floor(min(down)))
-    right, bottom = min(image.width, math.ceil(max(across))), min(image.height, math.ceil(max(down)))
-    if left >= right or top >= bottom:
-        raise ValueError("the polygon has no area within the page")
-    crop = image.crop((left, top, right, bottom))
-    mask = Image.new("1", crop.size)
-    ImageDraw.Draw(mask).polygon([(x - left, y - top) for x, y in polygon], fill=1)
-    return Image.composite(crop, Image.new("L", crop.size, 255), mask)

@@ -1,0 +1,192 @@
+"""Polygons and baselines in pixels, x to the right and y down; lines cut out of pages along their baseline."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+
+Points = list[tuple[float, float]]
+
+# A baseline that strays less than this share of the line's height from a horizontal needs no straightening.
+STRAIGHT = 0.12
+
+
+def parse_points(text: str) -> Points:
+    """
+    Points written `"x,y x,y"` (PAGE-XML) or `"x y x y"` (also seen in ALTO).
+
+    Raises:
+        ValueError: if these are not pairs of numbers.
+    """
+    numbers = [float(number) for number in text.replace(",", " ").split()]
+    if len(numbers) % 2 or not all(map(math.isfinite, numbers)):
+        raise ValueError(f"not pairs of coordinates: {text!r}")
+    return list(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def bounding_box(points: Points) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom."""
+    across, down = zip(*points, strict=True)
+    return min(across), min(down), max(across), max(down)
+
+
+def scale_points(points: Points, across: float, down: float) -> Points:
+    return [(x * across, y * down) for x, y in points]
+
+
+@dataclass(frozen=True)
+class LineCut:
+    """
+    A line cut out of a page, and the way back.
+
+    Attributes:
+        image: 8-bit grey, white outside of the line's polygon; the pixel columns follow the baseline.
+        path: `(width + 1, 2)`, the point of the page that each column border has on the baseline.
+        normals: `(width + 1, 2)`, unit vectors across the baseline, downwards.
+        above, below: Pixels above and below the path.
+    """
+
+    image: Image.Image
+    path: np.ndarray
+    normals: np.ndarray
+    above: float
+    below: float
+
+    def to_page(self, start: float, end: float) -> Points:
+        """The polygon on the page of the columns from `start` to `end`: along the top, then back along the bottom."""
+        last = len(self.path) - 1
+        start, end = (min(max(value, 0.0), float(last)) for value in (start, end))
+        at = np.array([start, *self._bends(start, end), end])
+        columns = np.arange(last + 1)
+        path, normals = (
+            np.stack([np.interp(at, columns, values[:, axis]) for axis in (0, 1)], 1)
+            for values in (self.path, self.normals)
+        )
+        outline = [*(path - self.above * normals), *(path + self.below * normals)[::-1]]
+        return [(float(x), float(y)) for x, y in outline]
+
+    def _bends(self, start: float, end: float) -> list[float]:
+        """Columns between the two, about a line's height apart, where the path is not straight."""
+        if np.ptp(self.normals[:, 0]) < 1e-6:
+            return []
+        step = max(1.0, self.above + self.below)
+        return list(np.arange(start + step, end - step / 2, step))
+
+
+def cut_line(image: Image.Image, polygon: Points, baseline: Points = ()) -> LineCut:
+    """
+    Cuts a line out of a grey page, straightened along its baseline if that is slanted or curved.
+
+    Args:
+        image: 8-bit grey (`L`).
+        polygon: Outline of the line, in pixels.
+        baseline: From left to right; without it the middle of the polygon serves.
+
+    Raises:
+        ValueError: if nothing of the polygon lies within the image.
+    """
+    left, top, right, bottom = _box_within(image, polygon)
+    crop = image.crop((left, top, right, bottom))
+    mask = Image.new("L", crop.size)
+    ImageDraw.Draw(mask).polygon([(x - left, y - top) for x, y in polygon], fill=255)
+    crop = Image.composite(crop, Image.new("L", crop.size, 255), mask)
+    course = _course(polygon, baseline)
+    if np.ptp(course[:, 1]) <= STRAIGHT * _thickness(polygon, course):
+        columns = np.arange(right - left + 1.0)
+        path = np.stack([columns + left, np.full_like(columns, top)], 1)
+        return LineCut(crop, path, np.tile([0.0, 1.0], (len(path), 1)), 0.0, float(bottom - top))
+    return _straightened(crop, np.array([left, top]), polygon, course)
+
+
+def _box_within(image: Image.Image, polygon: Points) -> tuple[int, int, int, int]:
+    left, top, right, bottom = bounding_box(polygon) if polygon else (0, 0, 0, 0)
+    box = (max(0, math.floor(left)), max(0, math.floor(top)))
+    box += (min(image.width, math.ceil(right)), min(image.height, math.ceil(bottom)))
+    if box[0] >= box[2] or box[1] >= box[3]:
+        raise ValueError("the polygon has no area within the page")
+    return box
+
+
+def _course(polygon: Points, baseline: Points) -> np.ndarray:
+    """The way of a line from left to right, `(points, 2)`: its baseline, or else the middle of its polygon."""
+    points = np.array(baseline, dtype=float).reshape(-1, 2)
+    if len(points) > 1 and np.ptp(points[:, 0]) > 0:
+        points = points if points[0, 0] <= points[-1, 0] else points[::-1]
+        return points[np.concatenate([[True], np.diff(np.maximum.accumulate(points[:, 0])) > 0])]
+    left, top, right, _ = bounding_box(polygon)
+    if right - left < 2:
+        return np.array([(left, top), (left + 1, top)])
+    across = np.linspace(left, right, 9)[1:-1]
+    middle = [sum(_crossings(polygon, x)) / 2 for x in across]
+    slope, height = np.polyfit(across, middle, 1)
+    return np.array([(x, height + slope * x) for x in (left, right)])
+
+
+def _crossings(polygon: Points, x: float) -> tuple[float, float]:
+    """The highest and the lowest point of a polygon at `x`."""
+    found = []
+    for (x0, y0), (x1, y1) in zip(polygon, [*polygon[1:], polygon[0]], strict=True):
+        if min(x0, x1) <= x <= max(x0, x1):
+            found += [y0, y1] if x0 == x1 else [y0 + (y1 - y0) * (x - x0) / (x1 - x0)]
+    return min(found), max(found)
+
+
+def _thickness(polygon: Points, course: np.ndarray) -> float:
+    """Height of a line, measured from its course: the farthest above and below it together."""
+    x, y = np.array(polygon, dtype=float).T
+    distance = y - np.interp(x, course[:, 0], course[:, 1])
+    return float(max(1.0, distance.max() - distance.min()))
+
+
+def _straightened(crop: Image.Image, origin: np.ndarray, polygon: Points, course: np.ndarray) -> LineCut:
+    """Straightens `crop`, whose upper left pixel is `origin` on the page."""
+    thickness = _thickness(polygon, course)
+    left, _, right, _ = bounding_box(polygon)
+    # A smooth way from end to end of the polygon: hand-drawn baselines have corners that would tear letters.
+    fine = np.arange(left, right + 1.0)
+    height = np.interp(fine, *_extended(course, left, right).T)
+    radius = max(1, round(thickness / 2))
+    height = np.convolve(np.pad(height, radius, "reflect", reflect_type="odd"), _hat(radius), "valid")
+    length = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(fine), np.diff(height)))])
+    width = max(1, round(length[-1]))
+    at = np.linspace(0, length[-1], width + 1)
+    path = np.stack([np.interp(at, length, fine), np.interp(at, length, height)], 1)
+    tangent = np.gradient(path, axis=0) if width > 1 else np.tile([1.0, 0.0], (len(path), 1))
+    tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
+    normals = np.stack([-tangent[:, 1], tangent[:, 0]], 1)
+    above, below = _extent(polygon, path, normals)
+
+    tops, bottoms = path - above * normals - origin, path + below * normals - origin
+    step = max(1, round(thickness / 4))
+    size = (width, max(1, round(above + below)))
+    mesh = []
+    for start in range(0, width, step):
+        end = min(start + step, width)
+        corners = np.concatenate([tops[start], bottoms[start], bottoms[end], tops[end]])
+        mesh.append(((start, 0, end, size[1]), tuple(corners)))
+    straight = crop.transform(size, Image.Transform.MESH, mesh, Image.Resampling.BICUBIC, fillcolor=255)
+    return LineCut(straight, path, normals, above, below)
+
+
+def _extended(course: np.ndarray, left: float, right: float) -> np.ndarray:
+    """The course, its first and last piece drawn out to `left` and `right`."""
+    (x0, y0), (x1, y1), (x2, y2), (x3, y3) = *course[:2], *course[-2:]
+    first = (left, y0 + (left - x0) * np.clip((y1 - y0) / (x1 - x0), -1, 1))
+    last = (right, y3 + (right - x3) * np.clip((y3 - y2) / (x3 - x2), -1, 1))
+    return np.array([*([first] if left < x0 else []), *course, *([last] if right > x3 else [])])
+
+
+def _hat(radius: int) -> np.ndarray:
+    """Weights of a smoothing window of `2 * radius + 1` points."""
+    weights = radius + 1.0 - np.abs(np.arange(-radius, radius + 1))
+    return weights / weights.sum()
+
+
+def _extent(polygon: Points, path: np.ndarray, normals: np.ndarray) -> tuple[float, float]:
+    """How far the corners of a polygon lie above and below the path."""
+    corners = np.array(polygon, dtype=float)
+    nearest = np.abs(corners[:, None, :] - path[None]).sum(-1).argmin(1)
+    distance = ((corners - path[nearest]) * normals[nearest]).sum(1)
+    return float(max(0.0, -distance.min())), float(max(1.0, distance.max()))

@@ -1,0 +1,98 @@
+"""What is on a page: regions, lines, words and characters."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .geometry import Points, bounding_box
+
+
+if TYPE_CHECKING:
+    from lxml.etree import _ElementTree
+
+
+@dataclass(frozen=True)
+class Character:
+    """A character as it was read, and the columns of the cut line, in pixels, where it was seen."""
+
+    char: str
+    score: float
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word, the mean probability of its characters, and its polygon on the page."""
+
+    text: str
+    score: float
+    polygon: Points
+
+
+@dataclass(frozen=True)
+class PageLine:
+    """
+    A line of a page.
+
+    Attributes:
+        text: Empty if there is none.
+        polygon, baseline: In the units of the page, or empty.
+        score: Mean probability of the characters; `None` if the line was not read here.
+        error: Why it could not be read.
+    """
+
+    id: str
+    text: str
+    polygon: Points
+    baseline: Points
+    score: float | None = None
+    words: list[Word] = field(default_factory=list)
+    characters: list[Character] = field(default_factory=list)
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Region:
+    """A block of lines in reading order; its polygon may be empty."""
+
+    id: str
+    polygon: Points
+    lines: list[PageLine]
+
+
+@dataclass(frozen=True)
+class Page:
+    """
+    A page, its regions in reading order.
+
+    Attributes:
+        image: File name without a folder, or empty.
+        width, height: Of the image in the units of the polygons (pixels, or in ALTO also 1/10 mm or 1/1200 inch); 0
+            where a file does not say.
+        number: Of the page in its file, from 1.
+        source: The PAGE-XML or ALTO file that it comes from, which is written again with the new text.
+    """
+
+    image: str
+    width: float
+    height: float
+    regions: list[Region]
+    number: int = 1
+    source: "_ElementTree | None" = field(default=None, repr=False, compare=False)
+
+    @property
+    def lines(self) -> list[PageLine]:
+        return [line for region in self.regions for line in region.lines]
+
+    @property
+    def text(self) -> str:
+        """The text, a line each, an empty line between regions."""
+        regions = ["\n".join(line.text for line in region.lines) for region in self.regions]
+        return "\n\n".join(regions)
+
+    @property
+    def is_sideways(self) -> bool:
+        """Whether most lines are far higher than wide, as on a page that was scanned on its side."""
+        boxes = [bounding_box(line.polygon) for line in self.lines if line.polygon]
+        tall = sum(bottom - top > 1.5 * (right - left) for left, top, right, bottom in boxes)
+        return tall > max(1, len(boxes) / 2)

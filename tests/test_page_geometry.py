@@ -1,0 +1,105 @@
+"""Lines cut along their baseline, and the order in which lines are read."""
+
+import math
+from itertools import product
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from htr_convtext.pages import PageLine, cut_line
+from htr_convtext.pages.reading_order import order_regions
+from tests.conftest import draw_line
+
+
+def striped_page(course, height: int = 20, width: int = 400) -> Image.Image:
+    """A white page with a band of vertical stripes, 10 pixels each, whose lower edge runs along `course(x)`."""
+    page = np.full((300, width), 255, dtype=np.uint8)
+    for x in range(20, width - 20):
+        y = round(course(x))
+        page[y - height : y, x] = 0 if (x // 10) % 2 else 128
+    return Image.fromarray(page)
+
+
+def band(course, height: int = 20, width: int = 400) -> tuple[list, list]:
+    """Polygon and baseline of that band."""
+    baseline = [(x, course(x)) for x in range(20, width - 19, 10)]
+    return [*[(x, y - height) for x, y in baseline], *baseline[::-1]], baseline
+
+
+SLANTED = [lambda x: 100 + 0.2 * x, lambda x: 250 - 0.3 * x]
+CURVED = [lambda x: 150 + 20 * math.sin(x / 60)]
+
+
+@pytest.mark.parametrize(("course", "with_baseline"), [*product(SLANTED, [True, False]), *product(CURVED, [True])])
+def test_a_slanted_or_curved_line_is_straightened(course, with_baseline):
+    polygon, baseline = band(course)
+    cut = cut_line(striped_page(course), polygon, baseline if with_baseline else [])
+    pixels = np.asarray(cut.image)
+    assert 18 <= cut.image.height <= 26
+    assert (pixels[pixels.shape[0] // 2] < 200).mean() > 0.97  # ink from end to end along the middle
+    x, y = np.mean(cut.to_page(100, 100), 0)
+    assert y == pytest.approx(course(x) - 10, abs=2)
+
+
+def test_columns_of_a_straight_line_are_those_of_the_page():
+    page = Image.new("L", (100, 50), 255)
+    page.paste(draw_line("abc"), (10, 5))
+    cut = cut_line(page, [(10, 5), (60, 5), (60, 45), (10, 45)], [(10, 35), (60, 35)])
+    assert cut.image.tobytes() == page.crop((10, 5, 60, 45)).tobytes()
+    assert cut.to_page(5, 20) == [(15, 5), (30, 5), (30, 45), (15, 45)]
+    assert cut.to_page(-3, 500) == [(10, 5), (60, 5), (60, 45), (10, 45)]
+
+
+@pytest.mark.parametrize(
+    ("polygon", "baseline"),
+    [
+        ([(10, 10), (11, 90), (10, 90)], []),
+        ([(10, 10), (90, 12), (90, 80), (10, 80)], [(50, 50)]),
+        ([(10, 10), (90, 12), (90, 80), (10, 80)], [(90, 70), (89, 20), (15, 60), (15, 10)]),
+        ([(-50, 10), (90, 60), (900, 400), (10, 80)], [(-50, 20), (900, 400)]),
+    ],
+    ids=["thin", "one point", "back and forth", "beyond the page"],
+)
+def test_odd_outlines_are_cut_nevertheless(polygon, baseline):
+    page = Image.new("L", (100, 100), 200)
+    cut = cut_line(page, polygon, baseline)
+    assert min(cut.image.size) >= 1
+    assert np.isfinite(cut.to_page(0, cut.image.width)).all()
+
+
+def lines_at(*boxes: tuple[int, int, int, int]) -> list[PageLine]:
+    """Lines named by their place in `boxes` (left, top, right, bottom)."""
+    return [PageLine("", str(n), [(a, b), (c, b), (c, d), (a, d)], []) for n, (a, b, c, d) in enumerate(boxes)]
+
+
+def read_in_order(*boxes) -> list[list[str]]:
+    return [[line.text for line in region.lines] for region in order_regions(lines_at(*boxes))]
+
+
+def test_one_column_is_read_from_top_to_bottom():
+    heading, first, second, last = (300, 0, 500, 20), (0, 50, 500, 70), (0, 80, 490, 100), (0, 110, 120, 130)
+    assert read_in_order(last, second, heading, first) == [["2", "3", "1", "0"]]
+    # a date on the right above an address on the left is no column
+    assert read_in_order((0, 40, 150, 60), (300, 0, 500, 20), (0, 70, 160, 90)) == [["1", "0", "2"]]
+
+
+def test_pieces_of_one_line_are_read_from_left_to_right():
+    assert read_in_order((200, 48, 400, 68), (0, 50, 180, 70), (0, 80, 400, 100)) == [["1", "0", "2"]]
+
+
+def test_columns_are_read_one_after_the_other():
+    left = [(0, y, 180, y + 20) for y in (50, 80, 110)]
+    right = [(220, y, 400, y + 20) for y in (52, 82, 112)]
+    assert read_in_order(*right, *left) == [["3", "4", "5"], ["0", "1", "2"]]
+    heading, foot = (40, 0, 360, 20), (10, 150, 390, 170)
+    ordered = read_in_order(*right, foot, *left, heading)
+    assert ordered == [["7"], ["4", "5", "6"], ["0", "1", "2"], ["3"]]
+
+
+def test_ids_and_outlines_of_regions():
+    (region,) = order_regions(lines_at((10, 50, 200, 70), (0, 20, 180, 40)))
+    assert region.id == "r1"
+    assert [line.id for line in region.lines] == ["r1_l1", "r1_l2"]
+    assert region.polygon == [(0, 20), (200, 20), (200, 70), (0, 70)]
+    assert order_regions([]) == []
