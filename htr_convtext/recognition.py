@@ -58,17 +58,23 @@ def find_images(paths: Iterable[str | os.PathLike]) -> list[str]:
 
 
 def read_lines(
-    pipeline: HTRConvTextPipeline, sources: Sequence, batch_size: int = 8, opener: Callable = lambda source: source
+    pipeline: HTRConvTextPipeline,
+    sources: Sequence,
+    batch_size: int = 8,
+    opener: Callable = lambda source: source,
+    return_characters: bool = False,
+    decoder: Callable | None = None,
 ) -> Iterator[dict]:
     """
     Reads lines, some batches at a time, and in these those of similar shape together: padding costs time.
 
     Args:
         sources: Whatever `opener` makes an input of the pipeline from.
+        decoder: In place of greedy decoding, for example `BeamSearch()`.
 
     Yields:
-        For each source, in their order, a dict of `text` and `score`, or of `error` if it cannot be opened
-        (`ValueError`).
+        For each source, in their order, what the pipeline gives: a dict of `text`, `score` and, if asked for,
+        `characters`, or of `error` if it cannot be opened (`ValueError`).
     """
     for start in range(0, len(sources), BATCHES_AHEAD * batch_size):
         indices = range(start, min(start + BATCHES_AHEAD * batch_size, len(sources)))
@@ -81,9 +87,9 @@ def read_lines(
         order = sorted(images, key=lambda index: images[index].width / images[index].height)
         for first in range(0, len(order), batch_size):
             batch = order[first : first + batch_size]
-            lines = pipeline.forward({"image": [images[index] for index in batch]})["lines"]
+            lines = pipeline.forward({"image": [images[index] for index in batch]}, decoder=decoder)["lines"]
             for index, line in zip(batch, lines, strict=True):
-                results[index] = pipeline.postprocess({"lines": line})
+                results[index] = pipeline.postprocess({"lines": line}, return_characters)
         yield from (results[index] for index in indices)
 
 

@@ -1,6 +1,7 @@
 """`pipeline("image-to-text", model=..., trust_remote_code=True)` for HTR-ConvText."""
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 from PIL import Image
@@ -15,6 +16,8 @@ class HTRConvTextPipeline(Pipeline):
     `return_characters=True` also `characters`: for each its `char`, `score`, and `start` and `end`, the pixel columns
     of the given image (after its EXIF orientation) where it was recognised.
 
+    `decoder` replaces greedy decoding (see `HTRConvTextProcessor.post_process_text_recognition`).
+
     Lines of any widths can be batched (`batch_size=8`); a line reads the same alone and in a batch.
     """
 
@@ -24,22 +27,27 @@ class HTRConvTextPipeline(Pipeline):
     _load_tokenizer = False
     _load_video_processor = False
 
-    def _sanitize_parameters(self, return_characters: bool | None = None, **kwargs) -> tuple[dict, dict, dict]:
+    def _sanitize_parameters(
+        self, return_characters: bool | None = None, decoder: Callable | None = None, **kwargs
+    ) -> tuple[dict, dict, dict]:
         if kwargs:
-            raise TypeError(f"Unknown arguments: {', '.join(kwargs)}. This pipeline takes `return_characters`.")
-        return {}, {}, {} if return_characters is None else {"return_characters": return_characters}
+            raise TypeError(
+                f"Unknown arguments: {', '.join(kwargs)}. This pipeline takes `return_characters` and `decoder`."
+            )
+        forward = {} if decoder is None else {"decoder": decoder}
+        return {}, forward, {} if return_characters is None else {"return_characters": return_characters}
 
     def preprocess(self, inputs: Any) -> dict[str, Any]:
         image_processor = self.processor.image_processor
         image = image_processor.process_image(image_processor.fetch_images(inputs))
         return {"image": Image.fromarray(image[0])}
 
-    def _forward(self, model_inputs: dict[str, Any]) -> dict[str, list[dict]]:
+    def _forward(self, model_inputs: dict[str, Any], decoder: Callable | None = None) -> dict[str, list[dict]]:
         # Images are padded to a batch here, not by the pipeline's collation, which cannot batch unequal widths.
         images = model_inputs["image"] if isinstance(model_inputs["image"], list) else [model_inputs["image"]]
         inputs = self.processor(images=images, return_tensors="pt").to(self.device)
         outputs = self.model(**inputs)
-        lines = self.processor.post_process_text_recognition(outputs, output_char_offsets=True)
+        lines = self.processor.post_process_text_recognition(outputs, output_char_offsets=True, decoder=decoder)
         for image, line in zip(images, lines, strict=True):
             line["image_size"] = image.size
         return {"lines": lines}

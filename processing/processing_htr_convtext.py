@@ -1,5 +1,8 @@
 """Image processor and tokenizer of HTR-ConvText in one."""
 
+from collections.abc import Callable
+
+import numpy as np
 from transformers.image_processing_utils import BatchFeature
 from transformers.processing_utils import ProcessingKwargs, ProcessorMixin, Unpack
 
@@ -9,6 +12,46 @@ class HTRConvTextProcessorKwargs(ProcessingKwargs, total=False):
         "text_kwargs": {"padding": True, "add_special_tokens": False, "return_tensors": "pt"},
         "images_kwargs": {"return_tensors": "pt"},
     }
+
+
+def align(probabilities: np.ndarray, token_ids: list[int]) -> np.ndarray:
+    """
+    The most probable way of CTC through a line that gives a text (Viterbi).
+
+    Args:
+        probabilities: `(frames, vocab_size)`; class 0 is the blank.
+        token_ids: Ids of the characters.
+
+    Returns:
+        `(frames,)`, the class of each frame.
+
+    Raises:
+        ValueError: if the text does not fit into the frames.
+    """
+    states = np.zeros(2 * len(token_ids) + 1, dtype=int)
+    states[1::2] = token_ids
+    skips = np.zeros(len(states), dtype=bool)  # over the blank before, between different characters
+    skips[3::2] = states[3::2] != states[1:-2:2]
+    with np.errstate(divide="ignore"):
+        emissions = np.log(probabilities)[:, states]
+    best = np.full(len(states), -np.inf)
+    best[:2] = 0
+    steps = np.zeros((len(emissions), len(states)), dtype=int)
+    for frame, emission in enumerate(emissions):
+        if frame:
+            moves = np.stack([best, np.roll(best, 1), np.where(skips, np.roll(best, 2), -np.inf)])
+            moves[1, :1] = -np.inf
+            steps[frame] = moves.argmax(0)
+            best = moves.max(0)
+        best = best + emission
+    state = len(states) - 1 - int(len(states) > 1 and best[-2] > best[-1])
+    if best[state] == -np.inf:
+        raise ValueError(f"A text of {len(token_ids)} characters does not fit into {len(probabilities)} frames.")
+    way = []
+    for step in steps[::-1]:
+        way.append(state)
+        state -= step[state]
+    return states[way[::-1]]
 
 
 class HTRConvTextProcessor(ProcessorMixin):
@@ -53,27 +96,36 @@ class HTRConvTextProcessor(ProcessorMixin):
     def model_input_names(self) -> list[str]:
         return [*self.image_processor.model_input_names, "labels"]
 
-    def post_process_text_recognition(self, outputs, output_char_offsets: bool = False) -> list[dict]:
+    def post_process_text_recognition(
+        self,
+        outputs,
+        output_char_offsets: bool = False,
+        decoder: Callable[[np.ndarray], list[int]] | None = None,
+    ) -> list[dict]:
         """
-        Greedy decoding of the model's outputs.
+        Text of the model's outputs; by default of the best class of each frame (greedy decoding).
 
         Args:
             outputs ([`HTRConvTextForCTCOutput`]): With `logits` `(batch_size, sequence_length, vocab_size)` and, if a
                 `pixel_mask` was given, `attention_mask` `(batch_size, sequence_length)`.
             output_char_offsets: Whether to add the characters with their frames and scores.
+            decoder: Takes the probabilities `(frames, vocab_size)` of a line and gives the ids of its characters.
 
         Returns:
             For each line `text`, `score` and, if asked for, `char_offsets` (see `HTRConvTextTokenizer.collapse`). The
             score is the mean probability of the characters, or of the blanks where nothing was read.
         """
-        scores, token_ids = outputs.logits.float().softmax(-1).max(-1)
+        probabilities = outputs.logits.float().softmax(-1).cpu().numpy()
         mask = getattr(outputs, "attention_mask", None)
-        lengths = [scores.shape[1]] * len(scores) if mask is None else mask.sum(-1).tolist()
+        lengths = [probabilities.shape[1]] * len(probabilities) if mask is None else mask.sum(-1).tolist()
         results = []
-        for line_scores, line_ids, length in zip(scores.tolist(), token_ids.tolist(), lengths, strict=True):
-            characters = self.tokenizer.collapse(line_ids[:length], line_scores[:length])
+        for frames, length in zip(probabilities, lengths, strict=True):
+            frames = frames[:length]
+            path = frames.argmax(-1) if decoder is None else align(frames, decoder(frames))
+            scores = np.take_along_axis(frames, path[:, None], 1)[:, 0].tolist()
+            characters = self.tokenizer.collapse(path, scores)
             text = self.tokenizer.convert_tokens_to_string([character["char"] for character in characters])
-            shown = [character["score"] for character in characters] or line_scores[:length]
+            shown = [character["score"] for character in characters] or scores
             result = {"text": text, "score": sum(shown) / max(1, len(shown))}
             if output_char_offsets:
                 result["char_offsets"] = characters
