@@ -5,7 +5,10 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 
-# Reading lines needs none of these; training, measuring and preparing data do.
+# Reading lines needs none of these; pages do.
+PAGES = ["lxml>=5.0", "onnxruntime>=1.20", "pypdfium2>=5.0", "rapidocr>=3.10", "reportlab>=4.2", "shapely>=2.0"]
+SPACE = [*PAGES, "fast-ctc-decode>=0.3.6", "gradio>=6.0"]
+# Training, measuring and preparing data do.
 TRAIN = [
     "evaluate>=0.4.6",
     "fonttools>=4.50",
@@ -43,7 +46,9 @@ setup(
     ],
     extras_require={
         "train": TRAIN,
-        "dev": [*TRAIN, "pytest>=8.0", "ruff>=0.14"],
+        "pages": PAGES,
+        "space": SPACE,
+        "dev": [*TRAIN, *SPACE, "pytest>=8.0", "ruff>=0.14", "selenium>=4.20"],
         "peer": ["parameterized", "pytest-xdist"],
     },
 )

@@ -1,0 +1,88 @@
+"""Pages as images: photographs, scans, TIFF files with several pages, PDF."""
+
+import os
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from processing.image_processing_htr_convtext import to_grey, upright
+
+
+PDF_DPI = 300
+MAX_PDF_PIXELS = 50_000_000
+
+
+class PageImages:
+    """
+    The page images of a file: `len(pages)`, and `pages[index]`, 8-bit RGB and upright, opened when it is asked for.
+
+    Raises:
+        ValueError: names the file, and the page if it has several, if it is missing, empty, damaged or no image.
+        ModuleNotFoundError: for a PDF, if pypdfium2 is missing.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = Path(path)
+        try:
+            with self.path.open("rb") as handle:
+                self.is_pdf = b"%PDF-" in handle.read(1024)
+            self.count = len(self._pdf()) if self.is_pdf else self._count_frames()
+        except FileNotFoundError:
+            raise ValueError(f"{path}: there is no such file.") from None
+        except IsADirectoryError:
+            raise ValueError(f"{path}: this is a folder; give the page images in it.") from None
+        except UnidentifiedImageError:
+            raise ValueError(f"{path}: not an image or PDF, or of a format that Pillow cannot read.") from None
+        except ModuleNotFoundError:
+            raise
+        except Exception as error:  # readers raise almost anything on damaged files
+            raise ValueError(f"{path}: the file is damaged or cut short; export it again. ({error})") from error
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Image.Image:
+        if not 0 <= index < self.count:
+            raise IndexError(f"{self.path} has {self.count} pages.")
+        name = f"{self.path}, page {index + 1}" if self.count > 1 else self.path
+        try:
+            image = self._render(index) if self.is_pdf else self._open(index)
+        except Exception as error:
+            raise ValueError(f"{name}: the image is damaged or cut short; export it again. ({error})") from error
+        if 0 in image.size:
+            raise ValueError(f"{name}: the image is empty.")
+        return image
+
+    def _pdf(self):
+        try:
+            import pypdfium2
+        except ModuleNotFoundError:
+            raise ModuleNotFoundError("PDF files need pypdfium2: pip install 'htr-convtext[pages]'") from None
+        return pypdfium2.PdfDocument(self.path)
+
+    def _count_frames(self) -> int:
+        with Image.open(self.path) as image:
+            # The further frames of other formats are previews or an animation.
+            return getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
+
+    def _open(self, index: int) -> Image.Image:
+        with Image.open(self.path) as image:
+            image.seek(index)
+            return to_rgb(upright(image))
+
+    def _render(self, index: int) -> Image.Image:
+        with self._pdf() as document:
+            page = document[index]
+            width, height = page.get_size()  # in points, 72 to the inch
+            scale = min(PDF_DPI / 72, (MAX_PDF_PIXELS / (width * height)) ** 0.5)
+            return page.render(scale=scale).to_pil().convert("RGB")
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Any upright Pillow image as 8-bit RGB: transparency on white, 16 bits and floats scaled down."""
+    if image.mode.startswith("I") or image.mode == "F":
+        return to_grey(image).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")

@@ -1,0 +1,75 @@
+"""Finding the text lines of a page."""
+
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+from PIL import Image
+
+from .page import PageLine, Region
+from .reading_order import order_regions
+
+
+# Of a line's height, from its lower edge upwards: where its baseline is taken to be.
+BASELINE_HEIGHT = 0.22
+
+
+class Segmenter(Protocol):
+    """Finds the lines of a page."""
+
+    def __call__(self, image: Image.Image) -> list[Region]:
+        """
+        Regions of lines without text, in reading order, with polygons and baselines in pixels.
+
+        Args:
+            image: 8-bit RGB, upright.
+        """
+        ...
+
+
+class TextDetector:
+    """
+    The text detector of PP-OCRv6 (Apache-2.0), a small network that comes with the package rapidocr.
+
+    It runs on the CPU, without downloads, in about two seconds a page.
+
+    Args:
+        side: The longer side of the image is brought down to this many pixels.
+        unclip_ratio: How far the outlines go beyond the ink that was found.
+        box_threshold: Mean probability that a box must have.
+
+    Raises:
+        ModuleNotFoundError: if rapidocr is missing.
+    """
+
+    def __init__(self, side: int = 1536, unclip_ratio: float = 1.2, box_threshold: float = 0.4):
+        try:
+            from rapidocr import RapidOCR
+        except ModuleNotFoundError:
+            raise ModuleNotFoundError("Finding lines needs rapidocr: pip install 'htr-convtext[pages]'") from None
+        self.detect = RapidOCR(
+            params={
+                "Global.use_cls": False,
+                "Global.use_rec": False,
+                "Global.log_level": "error",
+                "Det.limit_type": "max",
+                "Det.limit_side_len": side,
+                "Det.unclip_ratio": unclip_ratio,
+                "Det.box_thresh": box_threshold,
+            }
+        )
+
+    def __call__(self, image: Image.Image) -> list[Region]:
+        boxes = self.detect(np.asarray(image)[..., ::-1], use_det=True, use_cls=False, use_rec=False).boxes
+        quads = [] if boxes is None else [np.asarray(box, dtype=float) for box in boxes]
+        lines = []
+        for quad in quads:
+            top, bottom = quad[[0, 1]], quad[[3, 2]]
+            baseline = bottom + BASELINE_HEIGHT * (top - bottom)
+            lines.append(PageLine("", "", [*map(tuple, quad.tolist())], [*map(tuple, baseline.tolist())]))
+        return order_regions(lines)
+
+
+@lru_cache(maxsize=1)
+def default_segmenter() -> Segmenter:
+    return TextDetector()

@@ -1,0 +1,163 @@
+"""From the image of a page to its text."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import groupby, pairwise
+
+from PIL import Image
+
+from htr_convtext.recognition import load_pipeline, read_lines
+from modeling_htr_convtext import HTRConvTextPipeline
+
+from .geometry import LineCut, Points, bounding_box, cut_line, scale_points
+from .page import Character, Page, PageLine, Word
+from .page_images import PageImages
+from .segmentation import Segmenter, default_segmenter
+
+
+# A line given by its baseline alone reaches this far above and below it, in units of the distance to its neighbours.
+ABOVE, BELOW = 0.75, 0.3
+
+
+def transcribe(
+    path: str | os.PathLike,
+    pipeline: HTRConvTextPipeline | None = None,
+    layout: Page | None = None,
+    segmenter: Segmenter | None = None,
+    number: int = 1,
+    batch_size: int = 8,
+    decoder: Callable | None = None,
+) -> Page:
+    """
+    Finds the lines of a page and reads them in order.
+
+    Args:
+        path: PNG, JPEG, TIFF, PDF and whatever else Pillow reads.
+        pipeline: From `load_pipeline`; by default with the bundled model.
+        layout: Regions and lines from elsewhere (`read_page`); by default they are found.
+        segmenter: What finds them; by default `TextDetector`.
+        number: Which page of a file with several, from 1.
+        decoder: In place of greedy decoding, for example `BeamSearch()`.
+
+    Returns:
+        The page in pixels of the image. A line that cannot be cut out has an `error` and keeps the text it had.
+
+    Raises:
+        ValueError: names the file if it cannot be read.
+        IndexError: if it has no page of this number.
+        ModuleNotFoundError: names what must be installed.
+    """
+    page = transcribe_image(PageImages(path)[number - 1], pipeline, layout, segmenter, batch_size, decoder)
+    return replace(page, image=page.image or os.path.basename(path), number=number)
+
+
+def transcribe_image(
+    image: Image.Image,
+    pipeline: HTRConvTextPipeline | None = None,
+    layout: Page | None = None,
+    segmenter: Segmenter | None = None,
+    batch_size: int = 8,
+    decoder: Callable | None = None,
+) -> Page:
+    """The same for an 8-bit RGB image."""
+    pipeline = pipeline or load_pipeline()
+    if layout is None:
+        layout = Page("", image.width, image.height, (segmenter or default_segmenter())(image))
+    layout = in_pixels(layout, image)
+    grey = image.convert("L")
+    cuts: dict[str, LineCut] = {}
+    errors: dict[str, str] = {}
+    for line in layout.lines:
+        try:
+            cuts[line.id] = cut_line(grey, line.polygon, line.baseline)
+        except ValueError as error:
+            errors[line.id] = str(error)
+    images = [cut.image for cut in cuts.values()]
+    read_all = read_lines(pipeline, images, batch_size, return_characters=True, decoder=decoder)
+    results = dict(zip(cuts, read_all, strict=True))
+
+    def read(line: PageLine) -> PageLine:
+        if line.id in errors:
+            return replace(line, error=errors[line.id])
+        return with_text(line, cuts[line.id], results[line.id])
+
+    regions = [replace(region, lines=[read(line) for line in region.lines]) for region in layout.regions]
+    return replace(layout, regions=regions)
+
+
+def in_pixels(page: Page, image: Image.Image) -> Page:
+    """A page measured in other units, or on a scan of another size, in pixels of `image`; every line with a polygon."""
+    across = image.width / page.width if page.width else 1.0
+    down = image.height / page.height if page.height else 1.0
+    lines = [
+        replace(
+            line,
+            polygon=scale_points(line.polygon, across, down),
+            baseline=scale_points(line.baseline, across, down),
+        )
+        for line in page.lines
+    ]
+    outlines = dict(zip((line.id for line in lines), _outlines(lines), strict=True))
+    by_id = {line.id: replace(line, polygon=outlines[line.id]) for line in lines}
+    regions = [
+        replace(
+            region,
+            polygon=scale_points(region.polygon, across, down),
+            lines=[by_id[line.id] for line in region.lines],
+        )
+        for region in page.regions
+    ]
+    return replace(page, width=image.width, height=image.height, regions=regions)
+
+
+def _outlines(lines: Sequence[PageLine]) -> list[Points]:
+    """The polygons of lines; where there is only a baseline, a band around it."""
+    heights = sorted(sum(y for _, y in line.baseline) / len(line.baseline) for line in lines if line.baseline)
+    distances = sorted(below - above for above, below in pairwise(heights))
+    outlines = []
+    for line in lines:
+        if line.polygon or not line.baseline:
+            outlines.append(line.polygon)
+            continue
+        left, _, right, _ = bounding_box(line.baseline)
+        spacing = distances[len(distances) // 2] if distances else (right - left) / 10
+        above = [(x, y - ABOVE * spacing) for x, y in line.baseline]
+        below = [(x, y + BELOW * spacing) for x, y in line.baseline]
+        outlines.append([*above, *below[::-1]])
+    return outlines
+
+
+def with_text(line: PageLine, cut: LineCut, result: dict) -> PageLine:
+    """A line with what the pipeline read in its cut (`text`, `score`, `characters`), and its words on the page."""
+    characters = [Character(**character) for character in result["characters"]]
+    read = {"text": result["text"], "score": result["score"], "characters": characters}
+    return replace(line, **read, words=_words(characters, cut), error=None)
+
+
+def _words(characters: list[Character], cut: LineCut) -> list[Word]:
+    """Words with their polygons. CTC sees a letter in few columns, so a word reaches on, but not to its neighbours."""
+    groups = [list(letters) for is_space, letters in groupby(characters, lambda c: c.char.isspace()) if not is_space]
+    if not groups:
+        return []
+    reach = cut.image.width / len(characters) / 2
+    ends = [-reach, *(group[-1].end for group in groups)]
+    starts = [*(group[0].start for group in groups), cut.image.width + reach]
+    borders = [(end + start) / 2 for end, start in zip(ends, starts, strict=True)]
+    words = []
+    for letters, left, right in zip(groups, borders[:-1], borders[1:], strict=True):
+        outline = cut.to_page(max(left, letters[0].start - reach), min(right, letters[-1].end + reach))
+        score = sum(letter.score for letter in letters) / len(letters)
+        words.append(Word("".join(letter.char for letter in letters), score, outline))
+    return words
+
+
+def corrected(line: PageLine, text: str, cut: LineCut) -> PageLine:
+    """A line with the text that a person gave it: certain, its characters spread evenly over where it was read."""
+    start = line.characters[0].start if line.characters else 0.0
+    end = line.characters[-1].end if line.characters else float(cut.image.width)
+    step = (end - start) / max(1, len(text))
+    places = [start + step * index for index in range(len(text))]
+    characters = [Character(char, 1.0, place, place + step) for char, place in zip(text, places, strict=True)]
+    read = {"text": text, "score": 1.0, "characters": characters}
+    return replace(line, **read, words=_words(characters, cut), error=None)
