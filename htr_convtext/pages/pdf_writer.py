@@ -1,0 +1,62 @@
+"""PDF of page images with their text behind it, to be searched and copied."""
+
+import io
+import math
+from collections.abc import Iterable
+from importlib.resources import as_file, files
+
+from PIL import Image
+
+from .page import Page, Word
+from .page_images import PDF_DPI
+
+
+FONT = "Mali-LightItalic"  # any that has the letters would do: nobody sees it
+INVISIBLE = 3
+JPEG_QUALITY = 85
+
+
+def to_pdf(pages: Iterable[tuple[Page, Image.Image]]) -> bytes:
+    """Pages in pixels of their images, at 300 pixels to the inch, as a PDF whose words lie where they were read."""
+    from reportlab.lib.utils import ImageReader
+    from reportlab.pdfbase import pdfmetrics
+    from reportlab.pdfbase.ttfonts import TTFont
+    from reportlab.pdfgen.canvas import Canvas
+
+    with as_file(files("htr_convtext") / "fonts" / f"{FONT}.ttf") as file:
+        pdfmetrics.registerFont(TTFont(FONT, file))
+    buffer = io.BytesIO()
+    canvas = Canvas(buffer)
+    canvas.setCreator("HTR-ConvText")
+    point = 72 / PDF_DPI
+    for page, image in pages:
+        canvas.setPageSize((image.width * point, image.height * point))
+        picture = io.BytesIO()
+        image.save(picture, "JPEG", quality=JPEG_QUALITY)
+        canvas.drawImage(ImageReader(picture), 0, 0, image.width * point, image.height * point)
+        canvas.scale(point, point)
+        for line in page.lines:
+            for word in line.words:
+                _write_word(canvas, word, image.height)
+        canvas.showPage()
+    canvas.save()
+    return buffer.getvalue()
+
+
+def _write_word(canvas, word: Word, page_height: int) -> None:
+    """A word and a space, as long as its polygon: along the upper edge from the left, then back along the lower."""
+    half = len(word.polygon) // 2
+    (left, top), (right, right_top) = word.polygon[0], word.polygon[half - 1]
+    x, y = word.polygon[-1]
+    length = math.hypot(right - left, right_top - top)
+    size = max(1.0, math.hypot(x - left, y - top))
+    angle = math.atan2(top - right_top, right - left)
+    text = canvas.beginText()
+    text.setTextRenderMode(INVISIBLE)
+    text.setFont(FONT, size)
+    natural = canvas.stringWidth(word.text, FONT, size)
+    text.setHorizScale(100 * length / natural if natural else 100)
+    cos, sin = math.cos(angle), math.sin(angle)
+    text.setTextTransform(cos, sin, -sin, cos, x, page_height - y + 0.2 * size)
+    text.textOut(word.text + " ")
+    canvas.drawText(text)

@@ -1,0 +1,208 @@
+"""PAGE-XML 2019 and ALTO 4 of what was read on a page, or the file it came from with the new text."""
+
+import copy
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Literal
+
+from lxml import etree
+
+from .geometry import Points, bounding_box, scale_points
+from .page import Page, PageLine, Region
+from .xml_reader import line_ids
+
+
+PAGE_NAMESPACE = "http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-15"
+ALTO_NAMESPACE = "http://www.loc.gov/standards/alto/ns-v4#"
+XSI = "{http://www.w3.org/2001/XMLSchema-instance}schemaLocation"
+CREATOR = "HTR-ConvText"
+
+
+def to_xml(page: Page, kind: Literal["page", "alto"]) -> bytes:
+    """
+    A page as PAGE-XML 2019 or ALTO 4, in UTF-8.
+
+    If the page came from a file of that kind, this is that file, of its own version: the lines that were read have the
+    new text, words and confidences, everything else is as it was.
+    """
+    root_name, build, fill = {
+        "page": ("PcGts", _new_page_xml, _fill_page_xml),
+        "alto": ("alto", _new_alto, _fill_alto),
+    }[kind]
+    is_source = page.source is not None and etree.QName(page.source.getroot()).localname == root_name
+    root = copy.deepcopy(page.source.getroot()) if is_source else build(page)
+    element = root.find(".//{*}Page")
+    scale = _scale_to(element, page)
+    lines = {line.id: line for line in page.lines if line.score is not None or not is_source}
+    for line_element, identifier in line_ids(element).items():
+        if identifier in lines:
+            fill(line_element, lines[identifier], scale)
+    if kind == "page":
+        _update_page_xml(root)
+    if not is_source:
+        etree.indent(root)
+    return etree.tostring(root.getroottree(), xml_declaration=True, encoding="UTF-8")
+
+
+def _scale_to(element: etree._Element, page: Page) -> Callable[[Points], Points]:
+    """From the units of `page` to those of the file."""
+    width = float(element.get("imageWidth") or element.get("WIDTH") or page.width)
+    height = float(element.get("imageHeight") or element.get("HEIGHT") or page.height)
+    return lambda points: scale_points(points, width / page.width, height / page.height)
+
+
+def _outline(region: Region) -> Points:
+    """The polygon of a region, or else a box around its lines."""
+    if region.polygon:
+        return region.polygon
+    left, top, right, bottom = bounding_box([point for line in region.lines for point in line.polygon] or [(0, 0)])
+    return [(left, top), (right, top), (right, bottom), (left, bottom)]
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).replace(microsecond=0, tzinfo=None).isoformat()
+
+
+# --- PAGE-XML ---
+
+
+def _new_page_xml(page: Page) -> etree._Element:
+    def tag(name: str) -> str:
+        return f"{{{PAGE_NAMESPACE}}}{name}"
+
+    root = etree.Element(tag("PcGts"), nsmap={None: PAGE_NAMESPACE})
+    root.set(XSI, f"{PAGE_NAMESPACE} {PAGE_NAMESPACE}/pagecontent.xsd")
+    metadata = etree.SubElement(root, tag("Metadata"))
+    for name, text in (("Creator", CREATOR), ("Created", _now()), ("LastChange", _now())):
+        etree.SubElement(metadata, tag(name)).text = text
+    size = {"imageWidth": str(round(page.width)), "imageHeight": str(round(page.height))}
+    element = etree.SubElement(root, tag("Page"), imageFilename=page.image, **size)
+    if page.regions:
+        group = etree.SubElement(etree.SubElement(element, tag("ReadingOrder")), tag("OrderedGroup"), id="order")
+    for index, region in enumerate(page.regions):
+        etree.SubElement(group, tag("RegionRefIndexed"), index=str(index), regionRef=region.id)
+        region_element = etree.SubElement(element, tag("TextRegion"), id=region.id)
+        _add_page_xml_points(region_element, "Coords", _outline(region))
+        for line in region.lines:
+            line_element = etree.SubElement(region_element, tag("TextLine"), id=line.id)
+            _add_page_xml_points(line_element, "Coords", line.polygon)
+            if line.baseline:
+                _add_page_xml_points(line_element, "Baseline", line.baseline)
+    return root
+
+
+def _add_page_xml_points(parent: etree._Element, name: str, points: Points) -> None:
+    """Points as whole numbers, two at least, as the schema wants them; as elements where it is older than 2013."""
+    namespace = etree.QName(parent).namespace
+    element = etree.SubElement(parent, f"{{{namespace}}}{name}")
+    whole = [(max(0, round(x)), max(0, round(y))) for x, y in points] or [(0, 0)]
+    whole = whole * 2 if len(whole) == 1 else whole
+    if "/2009-" in namespace or "/2010-" in namespace:
+        for x, y in whole:
+            etree.SubElement(element, f"{{{namespace}}}Point", x=str(x), y=str(y))
+    else:
+        element.set("points", " ".join(f"{x},{y}" for x, y in whole))
+
+
+def _fill_page_xml(element: etree._Element, line: PageLine, scale: Callable[[Points], Points]) -> None:
+    namespace = etree.QName(element).namespace
+    for child in [*element.findall("{*}Word"), *element.findall("{*}TextEquiv")]:
+        element.remove(child)
+    place = sum(1 for child in element if etree.QName(child).localname in ("AlternativeImage", "Coords", "Baseline"))
+    added = []
+    for number, word in enumerate(line.words, 1):
+        word_element = etree.SubElement(element, f"{{{namespace}}}Word", id=f"{line.id}_w{number}")
+        _add_page_xml_points(word_element, "Coords", scale(word.polygon))
+        _add_page_xml_text(word_element, word.text, word.score)
+        added.append(word_element)
+    added.append(_add_page_xml_text(element, line.text, line.score))
+    for offset, child in enumerate(added):
+        element.insert(place + offset, child)
+
+
+def _add_page_xml_text(parent: etree._Element, text: str, score: float | None) -> etree._Element:
+    namespace = etree.QName(parent).namespace
+    element = etree.SubElement(parent, f"{{{namespace}}}TextEquiv")
+    if score is not None:
+        element.set("conf", f"{score:.4f}")
+    etree.SubElement(element, f"{{{namespace}}}Unicode").text = text
+    return element
+
+
+def _update_page_xml(root: etree._Element) -> None:
+    """The text of regions that have one of their own, and the time of the change."""
+    for region in root.iterfind(".//{*}TextRegion"):
+        text = region.find("{*}TextEquiv/{*}Unicode")
+        lines = region.findall("{*}TextLine")
+        if text is not None and lines:
+            text.text = "\n".join(line.findtext("{*}TextEquiv/{*}Unicode") or "" for line in lines)
+    changed = root.find("{*}Metadata/{*}LastChange")
+    if changed is not None:
+        changed.text = _now()
+
+
+# --- ALTO ---
+
+
+def _new_alto(page: Page) -> etree._Element:
+    def tag(name: str) -> str:
+        return f"{{{ALTO_NAMESPACE}}}{name}"
+
+    root = etree.Element(tag("alto"), nsmap={None: ALTO_NAMESPACE})
+    root.set(XSI, f"{ALTO_NAMESPACE} http://www.loc.gov/standards/alto/v4/alto-4-4.xsd")
+    description = etree.SubElement(root, tag("Description"))
+    etree.SubElement(description, tag("MeasurementUnit")).text = "pixel"
+    source = etree.SubElement(description, tag("sourceImageInformation"))
+    etree.SubElement(source, tag("fileName")).text = page.image
+    processing = etree.SubElement(description, tag("Processing"), ID="processing_1")
+    etree.SubElement(processing, tag("processingDateTime")).text = _now()
+    etree.SubElement(etree.SubElement(processing, tag("processingSoftware")), tag("softwareName")).text = CREATOR
+    size = {"WIDTH": _number(page.width), "HEIGHT": _number(page.height)}
+    layout = etree.SubElement(root, tag("Layout"))
+    element = etree.SubElement(layout, tag("Page"), ID="page_1", PHYSICAL_IMG_NR="1", **size)
+    space = etree.SubElement(element, tag("PrintSpace"), HPOS="0", VPOS="0", **size)
+    for region in page.regions:
+        block = etree.SubElement(space, tag("TextBlock"), ID=region.id)
+        _set_alto_shape(block, _outline(region))
+        for line in region.lines:
+            line_element = etree.SubElement(block, tag("TextLine"), ID=line.id)
+            if line.baseline:
+                line_element.set("BASELINE", _alto_points(line.baseline))
+            _set_alto_shape(line_element, line.polygon)
+    return root
+
+
+def _number(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def _alto_points(points: Points) -> str:
+    return " ".join(f"{_number(x)},{_number(y)}" for x, y in points)
+
+
+def _set_alto_shape(element: etree._Element, polygon: Points) -> None:
+    if not polygon:
+        return
+    left, top, right, bottom = bounding_box(polygon)
+    for name, value in (("HPOS", left), ("VPOS", top), ("WIDTH", right - left), ("HEIGHT", bottom - top)):
+        element.set(name, _number(value))
+    namespace = etree.QName(element).namespace
+    if "ns-v2" in namespace or "ns-v3" in namespace:  # not all of their elements have a shape
+        return
+    shape = etree.SubElement(element, f"{{{namespace}}}Shape")
+    etree.SubElement(shape, f"{{{namespace}}}Polygon", POINTS=_alto_points(polygon))
+
+
+def _fill_alto(element: etree._Element, line: PageLine, scale: Callable[[Points], Points]) -> None:
+    namespace = etree.QName(element).namespace
+    for child in element.findall("{*}*"):
+        if etree.QName(child).localname in ("String", "SP", "HYP"):
+            element.remove(child)
+    for number, word in enumerate(line.words, 1):
+        if number > 1:
+            etree.SubElement(element, f"{{{namespace}}}SP")
+        string = etree.SubElement(element, f"{{{namespace}}}String", ID=f"{line.id}_w{number}", CONTENT=word.text)
+        string.set("WC", f"{word.score:.4f}")
+        _set_alto_shape(string, scale(word.polygon))
+    if not line.words:  # the schema wants one
+        etree.SubElement(element, f"{{{namespace}}}String", CONTENT=line.text)

@@ -1,0 +1,239 @@
+"""PAGE-XML, ALTO, PDF and JSONL of pages, and page images of every kind."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pypdfium2
+import pytest
+from lxml import etree
+from PIL import Image
+
+from htr_convtext.pages import Page, PageImages, PageLine, Region, Word, read_page
+from htr_convtext.pages.outputs import to_jsonl
+from htr_convtext.pages.pdf_writer import to_pdf
+from htr_convtext.pages.xml_writer import to_xml
+
+
+SCHEMAS = Path(__file__).parent / "schemas"
+PAGE_2019 = "{http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-15}"
+ALTO_4 = "{http://www.loc.gov/standards/alto/ns-v4#}"
+
+
+def box(left: float, top: float, right: float, bottom: float) -> list[tuple[float, float]]:
+    return [(left, top), (right, top), (right, bottom), (left, bottom)]
+
+
+@pytest.fixture
+def page() -> Page:
+    """Two regions; a line of two words, one that was not read, one in which nothing was."""
+    words = [Word("l'été", 0.91234, box(10, 10, 40, 30)), Word("<&>", 0.5, box(45.6, 10, 80, 30))]
+    first = PageLine("r1_l1", "l'été <&>", box(10, 10, 80.4, 30), [(10, 25), (80, 25)], 0.7, words)
+    unread = PageLine("r1_l2", "", [], [], error="the polygon has no area within the page")
+    nothing = PageLine("r2_l1", "", box(-3, 50, 80, 60), [(0, 58), (80, 58)], 0.9)
+    return Page("a b.jpg", 200, 100, [Region("r1", box(10, 10, 80, 30), [first, unread]), Region("r2", [], [nothing])])
+
+
+def validate(xml: bytes, schema: str) -> etree._Element:
+    root = etree.fromstring(xml)
+    etree.XMLSchema(file=str(SCHEMAS / schema)).assertValid(root)
+    return root
+
+
+def test_new_page_xml(page, tmp_path):
+    root = validate(to_xml(page, "page"), "page_2019.xsd")
+    assert [e.get("points") for e in root.iter(f"{PAGE_2019}Coords")][:2] == ["10,10 80,10 80,30 10,30"] * 2
+    assert [e.text for e in root.iter(f"{PAGE_2019}Unicode")] == ["l'été", "<&>", "l'été <&>", None, None]
+    assert [e.get("conf") for e in root.iter(f"{PAGE_2019}TextEquiv")] == ["0.9123", "0.5000", "0.7000", None, "0.9000"]
+    (tmp_path / "p.xml").write_bytes(to_xml(page, "page"))
+    again = read_page(tmp_path / "p.xml")
+    assert (again.image, again.width, again.height, again.text) == ("a b.jpg", 200, 100, page.text)
+    assert [line.id for line in again.lines] == ["r1_l1", "r1_l2", "r2_l1"]
+    assert again.lines[0].baseline == [(10, 25), (80, 25)]
+
+
+def test_new_alto(page, tmp_path):
+    root = validate(to_xml(page, "alto"), "alto_4.xsd")
+    strings = list(root.iter(f"{ALTO_4}String"))
+    assert [(e.get("CONTENT"), e.get("WC")) for e in strings] == [
+        ("l'été", "0.9123"),
+        ("<&>", "0.5000"),
+        ("", None),
+        ("", None),
+    ]
+    assert [strings[1].get(name) for name in ("HPOS", "VPOS", "WIDTH", "HEIGHT")] == ["45.6", "10", "34.4", "20"]
+    (tmp_path / "p.xml").write_bytes(to_xml(page, "alto"))
+    again = read_page(tmp_path / "p.xml")
+    assert (again.image, again.text) == ("a b.jpg", page.text)
+    assert [region.id for region in again.regions] == ["r1", "r2"]
+    assert again.lines[0].polygon == box(10, 10, 80.4, 30)
+
+
+def test_a_page_without_lines(page):
+    empty = Page("a.jpg", 10, 10, [])
+    validate(to_xml(empty, "page"), "page_2019.xsd")
+    validate(to_xml(empty, "alto"), "alto_4.xsd")
+
+
+TRANSKRIBUS = """<?xml version="1.0" encoding="UTF-8"?>
+<PcGts xmlns="http://schema.primaresearch.org/PAGE/gts/pagecontent/2013-07-15">
+  <Metadata><Creator>somebody</Creator><Created>2020-01-01T00:00:00</Created><LastChange>2020-01-01T00:00:00</LastChange>
+    <TranskribusMetadata docId="7"/></Metadata>
+  <Page imageFilename="a.jpg" imageWidth="400" imageHeight="200">
+    <ReadingOrder><OrderedGroup id="o"><RegionRefIndexed index="0" regionRef="second"/>
+      <RegionRefIndexed index="1" regionRef="first"/></OrderedGroup></ReadingOrder>
+    <TextRegion id="first" type="paragraph" custom="readingOrder {index:1;}"><Coords points="0,0 9,9"/>
+      <TextLine id="a" custom="readingOrder {index:1;}"><Coords points="20,20 160,20 160,60"/>
+        <Baseline points="1,2 3,4"/>
+        <Word id="old"><Coords points="1,1 2,2"/></Word><TextEquiv index="1"><Unicode>old</Unicode></TextEquiv>
+        <TextStyle fontSize="3"/></TextLine>
+      <TextLine id="b" custom="readingOrder {index:0;}"><Coords points="1,1 2,2"/>
+        <TextEquiv><Unicode>kept</Unicode></TextEquiv></TextLine>
+      <TextEquiv><Unicode>old region</Unicode></TextEquiv>
+    </TextRegion>
+    <TextRegion id="second"><Coords points="0,0 9,9"/>
+      <TextLine id="c"><Coords points="1,1 2,2"/></TextLine></TextRegion>
+    <ImageRegion id="picture"><Coords points="5,5 6,6"/></ImageRegion>
+  </Page>
+</PcGts>
+"""
+
+
+def test_page_xml_keeps_what_is_not_changed(tmp_path):
+    (tmp_path / "a.xml").write_text(TRANSKRIBUS, encoding="utf-8")
+    page = read_page(tmp_path / "a.xml")
+    assert [line.id for line in page.lines] == ["c", "b", "a"]
+    # read on an image of half the size
+    word = Word("new", 0.5, box(10, 10, 80, 30))
+    line = PageLine("a", "new", box(10, 10, 80, 30), [], 0.5, [word])
+    first = Region("first", [], [page.regions[1].lines[0], line])
+    root = etree.fromstring(to_xml(Page("a.jpg", 200, 100, [page.regions[0], first], source=page.source), "page"))
+    a, b = root.findall(".//{*}TextRegion[@id='first']/{*}TextLine")
+    assert [etree.QName(child).localname for child in a] == ["Coords", "Baseline", "Word", "TextEquiv", "TextStyle"]
+    assert a.find("{*}Coords").get("points") == "20,20 160,20 160,60"
+    assert a.find("{*}Word/{*}Coords").get("points") == "20,20 160,20 160,60 20,60"
+    assert a.get("custom") == "readingOrder {index:1;}"
+    assert b.findtext("{*}TextEquiv/{*}Unicode") == "kept"
+    assert root.findtext(".//{*}TextRegion[@id='first']/{*}TextEquiv/{*}Unicode") == "new\nkept"
+    assert root.find(".//{*}ImageRegion[@id='picture']") is not None
+    assert root.find(".//{*}TranskribusMetadata").get("docId") == "7"
+    assert root.findtext(".//{*}Creator") == "somebody"
+    assert root.findtext(".//{*}LastChange") > "2026"
+
+
+def test_alto_keeps_what_is_not_changed(tmp_path):
+    (tmp_path / "a.xml").write_text(
+        '<alto xmlns="http://www.loc.gov/standards/alto/ns-v4#"><Description><MeasurementUnit>mm10</MeasurementUnit>'
+        '</Description><Tags><OtherTag ID="T1" LABEL="x"/></Tags><Layout><Page WIDTH="1000" HEIGHT="500"><PrintSpace>'
+        '<TextBlock ID="b"><TextLine ID="l" TAGREFS="T1" HPOS="1"><Shape><Polygon POINTS="1 1 9 9"/></Shape>'
+        '<String CONTENT="o"/><SP/><String CONTENT="ld"/><HYP CONTENT="-"/></TextLine><TextLine><String CONTENT="as"/>'
+        "<String CONTENT='it was'/></TextLine></TextBlock></PrintSpace></Page></Layout></alto>"
+    )
+    page = read_page(tmp_path / "a.xml")
+    assert [line.id for line in page.lines] == ["l", "line_2"]
+    word = Word("new", 0.5, box(10, 10, 80, 30))
+    line = PageLine("l", "new", box(10, 10, 80, 30), [], 0.5, [word])
+    regions = [Region("b", [], [line, page.lines[1]])]
+    root = etree.fromstring(to_xml(Page("a.jpg", 200, 100, regions, source=page.source), "alto"))
+    first, second = root.iter(f"{ALTO_4}TextLine")
+    assert [etree.QName(child).localname for child in first] == ["Shape", "String"]
+    assert first.get("TAGREFS") == "T1"
+    assert [first.find("{*}String").get(name) for name in ("CONTENT", "HPOS", "WIDTH")] == ["new", "50", "350"]
+    assert [e.get("CONTENT") for e in second] == ["as", "it was"]
+    assert root.find(".//{*}OtherTag").get("ID") == "T1"
+    # into the other format with the ids that it has
+    converted = validate(to_xml(Page("a.jpg", 200, 100, regions, source=page.source), "page"), "page_2019.xsd")
+    assert [e.get("id") for e in converted.iter(f"{PAGE_2019}TextLine")] == ["l", "line_2"]
+
+
+def test_jsonl(page):
+    rows = [json.loads(row) for row in to_jsonl(page).splitlines()]
+    assert [row["line"] for row in rows] == ["r1_l1", "r1_l2", "r2_l1"]
+    assert rows[0] == {
+        "image": "a b.jpg",
+        "page": 1,
+        "region": "r1",
+        "line": "r1_l1",
+        "text": "l'été <&>",
+        "score": 0.7,
+        "polygon": [list(point) for point in page.lines[0].polygon],
+        "baseline": [[10, 25], [80, 25]],
+        "words": [
+            {"text": word.text, "score": word.score, "polygon": [list(point) for point in word.polygon]}
+            for word in page.lines[0].words
+        ],
+    }
+    assert "no area" in rows[1]["error"]
+
+
+def test_pdf(page):
+    words = [Word("Việt", 0.9, box(300, 600, 600, 700)), Word("số", 0.9, box(700, 600, 800, 700))]
+    line = PageLine("l", "Việt số", box(300, 600, 800, 700), [], 0.9, words)
+    image = Image.new("RGB", (1200, 1500), "white")
+    pages = [(Page("a.jpg", 1200, 1500, [Region("r", [], [line])]), image), (Page("a.jpg", 200, 100, []), image)]
+    document = pypdfium2.PdfDocument(to_pdf(pages))
+    assert len(document) == 2
+    assert document[0].get_size() == pytest.approx((288, 360))
+    text = document[0].get_textpage()
+    assert text.get_text_bounded().split() == ["Việt", "số"]
+    search = text.search("số")
+    place, _ = search.get_next()
+    left, bottom, _, top = text.get_charbox(place)
+    assert left == pytest.approx(700 * 72 / 300, abs=3)
+    assert 360 - 700 * 72 / 300 - 6 < bottom < top < 360 - 600 * 72 / 300 + 12
+    assert np.asarray(document[0].render(scale=1).to_pil()).min() > 250  # nobody sees it
+
+
+def test_images_of_several_pages(tmp_path):
+    sheets = [Image.new("L", (30 + n, 20), 100 * n) for n in range(3)]
+    sheets[0].save(tmp_path / "a.tif", save_all=True, append_images=sheets[1:])
+    pages = PageImages(tmp_path / "a.tif")
+    assert [pages[n].size for n in range(len(pages))] == [(30, 20), (31, 20), (32, 20)]
+    assert pages[2].getpixel((0, 0)) == (200, 200, 200)
+    rgb = [sheet.convert("RGB") for sheet in sheets]
+    rgb[0].save(tmp_path / "a.pdf", save_all=True, append_images=rgb[1:], resolution=300)
+    pages = PageImages(tmp_path / "a.pdf")
+    assert np.array([pages[n].size for n in range(len(pages))]) == pytest.approx(
+        np.array([(30, 20), (31, 20), (32, 20)]), abs=1
+    )
+    with pytest.raises(IndexError, match="3 pages"):
+        pages[3]
+
+
+@pytest.mark.parametrize("mode", ["1", "LA", "RGBA", "CMYK", "I;16", "P"])
+def test_images_of_every_mode(tmp_path, mode):
+    if mode == "I;16":
+        image = Image.fromarray(np.full((20, 30), 65535, dtype=np.uint16))
+    else:
+        image = Image.new("RGB", (30, 20), "white").convert(mode)
+    image.save(tmp_path / "a.tif")
+    (image,) = list(PageImages(tmp_path / "a.tif"))
+    assert (image.mode, image.size, image.getpixel((3, 3))) == ("RGB", (30, 20), (255, 255, 255))
+
+
+def test_an_image_is_turned_upright(tmp_path):
+    image = Image.new("L", (30, 20))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "a.jpg", exif=exif)
+    assert PageImages(tmp_path / "a.jpg")[0].size == (20, 30)
+
+
+def test_images_that_cannot_be_read(tmp_path):
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    (tmp_path / "text.png").write_text("no image")
+    (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.7 and nothing else")
+    noise = np.random.default_rng(0).integers(0, 255, (200, 200), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "cut.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:5000])
+    for name, reason in {
+        "gone.png": "no such file",
+        "empty.jpg": "not an image",
+        "text.png": "not an image",
+        "broken.pdf": "damaged",
+        "cut.png": "damaged",
+        ".": "folder",
+    }.items():
+        with pytest.raises(ValueError, match=reason) as error:
+            PageImages(tmp_path / name)[0]
+        assert str(tmp_path / name) in str(error.value)
