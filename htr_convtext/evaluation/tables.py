@@ -13,7 +13,7 @@ def report_table(report: dict) -> str:
     for name, numbers in blocks.items():
         cer, wer = ([percent(numbers[rate]), interval(numbers["intervals"][rate])] for rate in ("cer", "wer_space"))
         rows.append([name, str(numbers["lines"]), *cer, *wer, percent(numbers["line_accuracy"])])
-    return _align(rows, left=1)
+    return align_columns(rows, left=1)
 
 
 def comparison_table(comparison: dict) -> str:
@@ -30,10 +30,11 @@ def comparison_table(comparison: dict) -> str:
                 row += [interval(numbers["difference_intervals"]["cer"], signed=True), numbers["verdict"]["cer"]]
             rows.append(row + [""] * (7 - len(row)))
             name = ""
-    return _align(rows, left=2)
+    return align_columns(rows, left=2)
 
 
-def _align(rows: list[list[str]], left: int) -> str:
+def align_columns(rows: list[list[str]], left: int) -> str:
+    """Rows of cells as lines of text; the first `left` columns are aligned left, the others right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(

@@ -1,0 +1,102 @@
+"""Measuring pages: whether lines are found, and how well the text of a page is read."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from htr_convtext.pages import Page, PageLine
+
+from .metrics import count_lines
+
+
+MATCH = 0.5
+
+
+@dataclass(frozen=True)
+class PageMeasure:
+    """
+    Lines and characters of a page, or sums over pages.
+
+    Attributes:
+        lines: Lines of the ground truth.
+        found: Lines that were found.
+        matched: Pairs of the two whose polygons share at least half of their union.
+        characters, errors: Of the whole text, in reading order; text that the ground truth leaves out is an error.
+        matched_characters, matched_errors: Of the matched lines alone.
+        given_errors: Of all lines, where the lines of the ground truth are read.
+    """
+
+    lines: int
+    found: int
+    matched: int
+    characters: int
+    errors: int
+    matched_characters: int
+    matched_errors: int
+    given_errors: int
+
+    def __add__(self, other: "PageMeasure") -> "PageMeasure":
+        return PageMeasure(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
+
+    @property
+    def recall(self) -> float:
+        return self.matched / max(1, self.lines)
+
+    @property
+    def precision(self) -> float:
+        return self.matched / max(1, self.found)
+
+    @property
+    def cer(self) -> float:
+        return self.errors / max(1, self.characters)
+
+    @property
+    def matched_cer(self) -> float:
+        return self.matched_errors / max(1, self.matched_characters)
+
+    @property
+    def given_cer(self) -> float:
+        return self.given_errors / max(1, self.characters)
+
+
+def match_lines(truth: list[PageLine], found: list[PageLine]) -> list[tuple[PageLine, PageLine]]:
+    """The pairs, one to one, whose polygons overlap most, of an intersection over union of at least 0.5."""
+    from shapely import Polygon, area, intersection
+
+    if not truth or not found:
+        return []
+    ours, theirs = ([Polygon(line.polygon).buffer(0) for line in lines] for lines in (truth, found))
+    common = area(intersection(np.array(ours)[:, None], np.array(theirs)[None]))
+    overlap = common / (area(ours)[:, None] + area(theirs)[None] - common).clip(min=1e-9)
+    pairs = zip(*linear_sum_assignment(-overlap), strict=True)
+    return [(truth[i], found[j]) for i, j in pairs if overlap[i, j] >= MATCH]
+
+
+def measure_page(truth: Page, found: Page, given: Page, normalize: Callable[[str], str]) -> PageMeasure:
+    """
+    Compares a page with its ground truth.
+
+    Args:
+        truth: The ground truth, in the pixels of the others; of its lines those with a polygon and text count.
+        found: The page as `transcribe` reads it.
+        given: The same with the lines of `truth`.
+        normalize: What all texts go through, a `TextPolicy`.
+    """
+    lines = [line for line in truth.lines if line.polygon and line.text.strip()]
+    pairs = match_lines(lines, found.lines)
+    read = {line.id: line.text for line in given.lines}
+
+    def count(references: list[str], predictions: list[str]) -> tuple[int, int]:
+        counts = count_lines([*map(normalize, references)], [*map(normalize, predictions)]).sum()
+        return int(counts["characters"]), int(counts["character_errors"])
+
+    def join(texts: Iterable[str]) -> str:
+        return " ".join(filter(None, texts))
+
+    text = join(line.text for line in lines)
+    characters, errors = count([text], [join(line.text for line in found.lines)])
+    matched = count([a.text for a, _ in pairs], [b.text for _, b in pairs]) if pairs else (0, 0)
+    _, given_errors = count([text], [join(read[line.id] for line in lines)])
+    return PageMeasure(len(lines), len(found.lines), len(pairs), characters, errors, *matched, given_errors)

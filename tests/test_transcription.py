@@ -1,0 +1,207 @@
+"""From page images to text: finding lines, reading them, and the programs around it."""
+
+import json
+import os
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from PIL import Image
+
+from htr_convtext import load_pipeline
+from htr_convtext.evaluation import error_rates
+from htr_convtext.evaluation.pages import match_lines, measure_page
+from htr_convtext.pages import Page, PageLine, Region, cut_line, read_page, transcribe, transcribe_image
+from htr_convtext.pages.documents import find_documents
+from htr_convtext.pages.transcription import corrected
+from htr_convtext.pages.xml_writer import to_xml
+from tests.conftest import ROOT, run_script
+
+
+EXAMPLE = ROOT / "space" / "examples" / "page.jpg"
+TEXT = """\
+Lyon, le 14 mars 1898
+Ma chère sœur,
+Nous sommes arrivés hier soir après un long
+voyage. La neige était tombée toute la nuit et
+les chevaux avançaient avec peine. Ta lettre
+nous attendait sur la table de la cuisine.
+Père va mieux, il marche de nouveau jusqu'au
+bord de la rivière. Le pain est encore cher,
+mais les pommes de terre ne manquent pas.
+Dis à Jean que son cheval est vendu; il en
+aura la moitié du prix à son retour.
+Je t'embrasse de tout mon cœur,
+Marguerite""".splitlines()
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    return load_pipeline()
+
+
+@pytest.fixture(scope="module")
+def page(pipeline) -> Page:
+    return transcribe(EXAMPLE, pipeline)
+
+
+def test_a_page_is_read_in_order(page):
+    assert (page.image, page.number, (page.width, page.height)) == ("page.jpg", 1, Image.open(EXAMPLE).size)
+    assert len(page.lines) == len(TEXT)
+    assert error_rates(TEXT, [line.text for line in page.lines]).cer < 0.06
+
+
+def test_words_lie_on_their_line_from_left_to_right(page):
+    for line in page.lines:
+        assert [word.text for word in line.words] == line.text.split()
+        boxes = [(min(x for x, _ in word.polygon), max(x for x, _ in word.polygon)) for word in line.words]
+        borders = [border for box in boxes for border in box]
+        assert all(right > left - 3 for left, right in pairwise(borders))  # slanted words may overlap a little
+        left, right = min(x for x, _ in line.polygon), max(x for x, _ in line.polygon)
+        assert left - 2 <= borders[0] < left + 40
+        assert right - 40 < borders[-1] <= right + 2
+        assert all(0 <= word.score <= 1 for word in line.words)
+
+
+def test_lines_that_are_given_are_read_where_they_are(page, pipeline):
+    """Twice as large as the image, one without a polygon, one without anything, one beside the page."""
+    first, second = page.lines[2:4]
+    given = [
+        PageLine("a", "", [(2 * x, 2 * y) for x, y in first.polygon], []),
+        PageLine("b", "", [], [(2 * x, 2 * y) for x, y in second.baseline]),
+        PageLine("c", "old", [], []),
+        PageLine("d", "kept", [(9000, 10), (9100, 10), (9100, 50)], []),
+        PageLine("e", "", [], [(2 * x, 2 * y) for x, y in page.lines[4].baseline]),
+    ]
+    layout = Page("other.jpg", 2 * page.width, 2 * page.height, [Region("r", [], given)])
+    read = transcribe(EXAMPLE, pipeline, layout=layout)
+    assert read.image == "other.jpg"
+    assert error_rates(TEXT[2:4], [line.text for line in read.lines[:2]]).cer < 0.1
+    assert [line.id for line in read.lines] == ["a", "b", "c", "d", "e"]
+    assert [(line.text, line.error is not None, line.score) for line in read.lines[2:4]] == [
+        ("old", True, None),
+        ("kept", True, None),
+    ]
+
+
+def test_a_page_with_nothing_on_it(pipeline):
+    page = transcribe_image(Image.new("RGB", (400, 300), "white"), pipeline)
+    assert page.lines == []
+    assert page.text == ""
+
+
+def test_a_page_on_its_side(page, pipeline):
+    turned = transcribe_image(Image.open(EXAMPLE).rotate(90, expand=True), pipeline)
+    assert turned.is_sideways
+    assert not page.is_sideways
+
+
+def test_a_corrected_line(page):
+    line = page.lines[0]
+    grey = Image.open(EXAMPLE).convert("L")
+    new = corrected(line, "Lyon, 1898", cut_line(grey, line.polygon, line.baseline))
+    assert [(word.text, word.score) for word in new.words] == [("Lyon,", 1.0), ("1898", 1.0)]
+    assert new.words[0].polygon[0][0] < new.words[1].polygon[0][0]
+    assert (new.text, new.score, new.id) == ("Lyon, 1898", 1.0, line.id)
+
+
+def test_measuring_a_page(page):
+    truth = replace(
+        page,
+        regions=[
+            Region("r", [], [replace(line, text=text) for line, text in zip(page.lines[1:], TEXT[1:], strict=True)])
+        ],
+    )
+    given = transcribe_nothing(page)
+    measure = measure_page(truth, page, given, str)
+    assert (measure.lines, measure.found, measure.matched) == (12, 13, 12)
+    assert measure.recall == 1
+    assert measure.precision == 12 / 13
+    assert measure.errors >= len(page.lines[0].text) > measure.matched_errors
+    assert measure.given_cer == 1
+    assert measure + measure == replace(
+        measure, **{name: 2 * getattr(measure, name) for name in measure.__dataclass_fields__}
+    )
+    moved = [replace(line, polygon=[(x, y + 30) for x, y in line.polygon]) for line in page.lines]
+    assert match_lines(page.lines, moved) == []
+
+
+def transcribe_nothing(page: Page) -> Page:
+    regions = [replace(region, lines=[replace(line, text="") for line in region.lines]) for region in page.regions]
+    return replace(page, regions=regions)
+
+
+# --- documents and programs ---
+
+
+def test_documents_of_a_folder(page, tmp_path):
+    folder = tmp_path / "export"
+    (folder / "page").mkdir(parents=True)
+    for name in ("a.jpg", "b.jpg", "c.pdf"):
+        (folder / name).write_bytes(b"")
+    (folder / "page" / "a.xml").write_bytes(to_xml(replace(page, image="a.jpg"), "page"))
+    (folder / "mets.xml").write_text("<mets/>")
+    documents, failed = find_documents([folder])
+    assert [(d.image.name, d.layout and d.layout.name, str(d.name)) for d in documents] == [
+        ("b.jpg", None, "b"),
+        ("c.pdf", None, "c"),
+        ("a.jpg", "a.xml", os.path.join("page", "a")),
+    ]
+    assert failed == []
+    documents, _ = find_documents([folder], use_layout=False)
+    assert [d.image.name for d in documents] == ["a.jpg", "b.jpg", "c.pdf"]
+    (folder / "b.png").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"b\.jpg and .*b\.png would both"):
+        find_documents([folder])
+    (folder / "b.png").unlink()
+    (folder / "a.jpg").unlink()
+    assert "no page image a.jpg" in find_documents([folder])[1][0]
+    assert "but <mets>" in find_documents([folder / "mets.xml"])[1][0]
+    with pytest.raises(ValueError, match="no pages"):
+        find_documents([folder / "page"], use_layout=False)
+
+
+def test_transcribe_script_goes_on_where_it_stopped(page, tmp_path):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    small = Image.open(EXAMPLE).crop((0, 80, 1240, 300))
+    small.save(folder / "one.jpg")
+    small.save(folder / "two.tif", save_all=True, append_images=[small.rotate(180)])
+    (folder / "bad.png").write_bytes(b"no image")
+    done = run_script("transcribe.py", folder, "--format", "page", "--output", out, expect=1)
+    assert "bad.png: not an image" in done.stderr
+    assert "3 pages" in done.stderr
+    assert sorted(file.name for file in out.iterdir()) == ["one.xml", "two_0001.xml", "two_0002.xml"]
+    written = read_page(out / "two_0001.xml")
+    assert written.lines[0].text == read_page(out / "one.xml").lines[0].text != ""
+
+    (folder / "bad.png").unlink()
+    (out / "two_0002.xml").unlink()
+    kept = (out / "one.xml").stat().st_mtime_ns
+    done = run_script("transcribe.py", folder, "--format", "page", "--output", out)
+    assert "1 pages" in done.stderr
+    assert "2 done before" in done.stderr
+    assert (out / "one.xml").stat().st_mtime_ns == kept
+    assert (out / "two_0002.xml").exists()
+
+    # the lines of the XML files, with their ids, in another format
+    done = run_script("transcribe.py", out / "one.xml", folder / "two.tif", "--format", "jsonl", expect=1)
+    assert "no page image" in done.stderr
+    rows = [json.loads(row) for row in done.stdout.splitlines()]
+    assert {row["page"] for row in rows} == {1, 2}
+    (folder / "one.xml").write_bytes((out / "one.xml").read_bytes().replace(b"r1_l1", b"my_line"))
+    done = run_script("transcribe.py", folder / "one.xml", "--format", "jsonl")
+    assert json.loads(done.stdout.splitlines()[0])["line"] == "my_line"
+    done = run_script("transcribe.py", folder / "one.xml", "--format", "page", "--output", folder, expect=1)
+    assert "would be written over" in done.stderr
+
+
+def test_evaluate_pages_script(page, tmp_path):
+    Image.open(EXAMPLE).save(tmp_path / "page.jpg", quality=95)
+    regions = [Region("r", [], [replace(a, text=b) for a, b in zip(page.lines, TEXT, strict=True)])]
+    (tmp_path / "page.xml").write_bytes(to_xml(replace(page, regions=regions), "alto"))
+    done = run_script("evaluate_pages.py", tmp_path, "--output", tmp_path / "pages.json")
+    counts = json.loads((tmp_path / "pages.json").read_text())["page"]
+    assert (counts["lines"], counts["matched"], counts["found"]) == (13, 13, 13)
+    assert counts["errors"] < 0.06 * counts["characters"]
+    assert "100.0" in done.stdout.splitlines()[-1]
