@@ -1,0 +1,269 @@
+"""Gradio app: read a page or a line of handwriting, correct it, take it along as text, PAGE-XML or ALTO.
+
+    python space/app.py
+
+Environment variables: HTR_MODELS, Hub ids or folders to choose from besides the bundled model, separated by commas.
+"""
+
+import os
+import sys
+import tempfile
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import gradio as gr
+from PIL import Image
+
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]  # started from a clone, or from the folder of a Space
+
+from rendering import CSS, draw_page, find_line, line_html  # noqa: E402
+
+from htr_convtext import load_pipeline  # noqa: E402
+from htr_convtext.decoding import BeamSearch  # noqa: E402
+from htr_convtext.pages import Page, PageImages, PageLine, Region, cut_line, transcribe_image  # noqa: E402
+from htr_convtext.pages.outputs import SUFFIXES, format_pages  # noqa: E402
+from htr_convtext.pages.transcription import corrected  # noqa: E402
+
+
+BUNDLED = "tiny (bundled)"
+MODELS = [BUNDLED, *filter(None, os.environ.get("HTR_MODELS", "").split(","))]
+DECODERS = ["greedy", "beam search"]
+PAGE, LINE = "a page", "a single line"
+MAX_UPLOAD = "20mb"
+MAX_PIXELS = 40_000_000
+KEPT_SECONDS = 3600
+EXAMPLES = HERE / "examples"
+DOWNLOADS = {"text": "Download text", "page": "Download PAGE-XML", "alto": "Download ALTO"}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one person has on screen."""
+
+    name: str
+    image: Image.Image
+    page: Page
+    selected: str | None = None
+
+    def line(self) -> PageLine | None:
+        return next((line for line in self.page.lines if line.id == self.selected), None)
+
+
+@lru_cache(maxsize=2)
+def pipeline(model: str):
+    return load_pipeline(None if model == BUNDLED else model)
+
+
+def open_upload(path: str, number: int) -> Image.Image:
+    """The page of an upload; a message instead of an error page where it cannot be read."""
+    try:
+        pages = PageImages(path)
+        image = pages[min(number, len(pages)) - 1]
+    except (ValueError, OSError) as error:
+        raise gr.Error(str(error).replace(path, Path(path).name)) from None
+    if image.width * image.height > MAX_PIXELS:
+        raise gr.Error(f"{Path(path).name} has more than {MAX_PIXELS // 10**6} million pixels; make it smaller first.")
+    return image
+
+
+def whole_line(image: Image.Image) -> Page:
+    """A layout of one line that fills the image."""
+    width, height = image.size
+    outline = [(0.0, 0.0), (float(width), 0.0), (float(width), float(height)), (0.0, float(height))]
+    line = PageLine("r1_l1", "", outline, [])
+    return Page("", width, height, [Region("r1", outline, [line])])
+
+
+def read(path: str | None, kind: str, number: float, model: str, decoder: str, progress=gr.Progress()):  # noqa: B008
+    """Reads the upload; the new state and everything that shows it."""
+    if not path:
+        raise gr.Error("Choose a file first: an image, a TIFF or a PDF.")
+    progress(0.1, "opening")
+    image = open_upload(path, int(number or 1))
+    progress(0.3, "finding and reading lines")
+    page = transcribe_image(
+        image,
+        pipeline(model),
+        whole_line(image) if kind == LINE else None,
+        decoder=BeamSearch() if decoder == "beam search" else None,
+    )
+    if not page.lines:
+        gr.Warning("No line of text was found. Is the page upright and sharp?")
+    elif page.is_sideways:
+        gr.Warning("The page seems to lie on its side. Turn it upright for a good reading.")
+    name = Path(path).stem
+    page = replace(page, image=Path(path).name, number=int(number or 1))
+    first = page.lines[0].id if page.lines else None
+    return show(Reading(name, image, page, first))
+
+
+def show(reading: Reading):
+    """All outputs for a state."""
+    return (
+        reading,
+        draw_page(reading.image, reading.page, reading.selected),
+        rows(reading.page),
+        *show_line(reading),
+        *downloads(reading),
+    )
+
+
+def rows(page: Page) -> list[list]:
+    return [
+        [number, line.text, "" if line.score is None else f"{100 * line.score:.0f} %"]
+        for number, line in enumerate(page.lines, 1)
+    ]
+
+
+def show_line(reading: Reading):
+    """Crop and text of the selected line."""
+    line = reading.line()
+    if line is None:
+        return gr.HTML(visible=False), gr.Textbox(visible=False)
+    number = [each.id for each in reading.page.lines].index(line.id) + 1
+    text = gr.Textbox(value=line.text, visible=True, label=f"Line {number}: correct it here")
+    try:
+        shown = line_html(line, cut_line(reading.image.convert("L"), line.polygon, line.baseline))
+    except ValueError as error:
+        shown = f"<p>This line cannot be cut out: {error}.</p>"
+    return gr.HTML(value=shown, visible=True), text
+
+
+def downloads(reading: Reading):
+    """The files, in a folder of Gradio's that is emptied."""
+    folder = Path(tempfile.mkdtemp(dir=os.environ["GRADIO_TEMP_DIR"]))
+    buttons = []
+    for kind, label in DOWNLOADS.items():
+        suffix = SUFFIXES[kind] if kind == "text" else f".{kind}{SUFFIXES[kind]}"
+        file = folder / f"{reading.name}{suffix}"
+        file.write_bytes(format_pages([(reading.page, reading.image)], kind))
+        buttons.append(gr.DownloadButton(label, value=str(file), interactive=True))
+    return buttons
+
+
+def select(reading: Reading | None, identifier: str | None):
+    if reading is None or identifier is None:
+        return (gr.skip(),) * 4
+    reading = replace(reading, selected=identifier)
+    return reading, draw_page(reading.image, reading.page, identifier), *show_line(reading)
+
+
+def select_in_picture(reading: Reading | None, event: gr.SelectData):
+    """A click on the page."""
+    if reading is None:
+        return (gr.skip(),) * 4
+    scale = reading.image.width / draw_page(reading.image, None).width
+    line = find_line(reading.page, event.index[0] * scale, event.index[1] * scale)
+    return select(reading, line and line.id)
+
+
+def select_in_table(reading: Reading | None, event: gr.SelectData):
+    """A click on a row."""
+    if reading is None or event.index[0] >= len(reading.page.lines):
+        return (gr.skip(),) * 4
+    return select(reading, reading.page.lines[event.index[0]].id)
+
+
+def correct(reading: Reading | None, text: str):
+    """Takes a corrected text over."""
+    line = reading and reading.line()
+    if not line or text == line.text:
+        return (gr.skip(),) * (3 + len(DOWNLOADS))
+    try:
+        new = corrected(line, text, cut_line(reading.image.convert("L"), line.polygon, line.baseline))
+    except ValueError:
+        new = replace(line, text=text, score=1.0)
+    page = replace(
+        reading.page,
+        regions=[
+            replace(region, lines=[new if each.id == line.id else each for each in region.lines])
+            for region in reading.page.regions
+        ],
+    )
+    reading = replace(reading, page=page)
+    return reading, rows(page), show_line(reading)[0], *downloads(reading)
+
+
+def count_pages(path: str | None):
+    """Shows the choice of a page where there are several."""
+    try:
+        count = len(PageImages(path)) if path else 1
+    except (ValueError, OSError):
+        count = 1
+    return gr.Number(value=1, minimum=1, maximum=count, visible=count > 1, label=f"Page (1 to {count})")
+
+
+def build() -> gr.Blocks:
+    with gr.Blocks(title="HTR-ConvText", delete_cache=(KEPT_SECONDS // 6, KEPT_SECONDS)) as app:
+        gr.Markdown(
+            "# HTR-ConvText: read handwriting\nA photograph or scan of a page, or of a single line. Nothing that you "
+            "upload is kept for longer than an hour."
+        )
+        state = gr.State(time_to_live=KEPT_SECONDS)
+        with gr.Row():
+            with gr.Column(scale=2, min_width=300):
+                upload = gr.File(
+                    label="Image, TIFF or PDF",
+                    file_types=["image", ".tif", ".tiff", ".pdf"],
+                    height=140,
+                    elem_id="upload",
+                )
+                kind = gr.Radio([PAGE, LINE], value=PAGE, label="It shows", elem_id="kind")
+                number = gr.Number(value=1, precision=0, visible=False)
+                with gr.Accordion("Model and decoder", open=False):
+                    model = gr.Dropdown(MODELS, value=MODELS[0], label="Model", interactive=len(MODELS) > 1)
+                    decoder = gr.Dropdown(DECODERS, value=DECODERS[0], label="Decoder")
+                start = gr.Button("Read", variant="primary", elem_id="read")
+                gr.Examples(
+                    [[str(EXAMPLES / "page.jpg"), PAGE], [str(EXAMPLES / "line.jpg"), LINE]],
+                    [upload, kind],
+                    example_labels=["a page", "a line"],
+                    label="Examples",
+                )
+            with gr.Column(scale=5, min_width=300):
+                crop = gr.HTML(elem_id="line", visible=False)
+                text = gr.Textbox(visible=False, elem_id="text", submit_btn="Save")
+                picture = gr.Image(
+                    label="The page: click a line",
+                    interactive=False,
+                    format="jpeg",
+                    elem_id="page",
+                    buttons=["fullscreen"],
+                )
+        table = gr.Dataframe(
+            headers=["#", "text", "score"],
+            datatype=["number", "str", "str"],
+            interactive=False,
+            wrap=True,
+            column_widths=["12%", "68%", "20%"],
+            max_height=1200,
+            elem_id="lines",
+            label="All lines",
+        )
+        with gr.Row():
+            files = [
+                gr.DownloadButton(label, interactive=False, elem_id=f"download-{name}")
+                for name, label in DOWNLOADS.items()
+            ]
+        outputs = [state, picture, table, crop, text, *files]
+        upload.change(count_pages, upload, number, show_progress="hidden")
+        gr.on([start.click], read, [upload, kind, number, model, decoder], outputs, concurrency_limit=1)
+        picture.select(select_in_picture, state, [state, picture, crop, text], show_progress="hidden")
+        table.select(select_in_table, state, [state, picture, crop, text], show_progress="hidden")
+        gr.on([text.submit, text.blur], correct, [state, text], [state, table, crop, *files], show_progress="hidden")
+    return app
+
+
+def main() -> None:
+    # Uploads and downloads go where the app alone looks, and go with it.
+    with tempfile.TemporaryDirectory(prefix="htr-convtext-") as folder:
+        os.environ["GRADIO_TEMP_DIR"] = folder
+        app = build().queue(max_size=20, default_concurrency_limit=4)
+        app.launch(max_file_size=MAX_UPLOAD, css=CSS, theme=gr.themes.Soft(), show_error=True)
+
+
+if __name__ == "__main__":
+    main()

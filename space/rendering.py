@@ -1,0 +1,94 @@
+"""What the app draws: a page with its lines, and a line with its characters."""
+
+import base64
+import html
+import io
+
+from PIL import Image, ImageColor, ImageDraw
+
+from htr_convtext.pages import LineCut, Page, PageLine
+
+
+LINE, SELECTED, FAILED = "#0e7490", "#d97706", "#b91c1c"
+CROP_HEIGHT = 56
+# Scores at which a character counts as doubtful, and as guessed.
+DOUBTFUL, GUESSED = 0.9, 0.6
+
+CSS = """
+.line-view {overflow-x: auto; padding: 4px 0 8px}
+.line-view .strip {position: relative; height: 104px; min-width: 100%}
+.line-view img {position: absolute; left: 0; top: 0; height: 56px; max-width: none; border-radius: 4px}
+.line-view .char {position: absolute; top: 72px; min-width: 0.8em; padding: 1px; text-align: center;
+  transform: translateX(-50%); border-radius: 3px; color: var(--body-text-color); font-size: 15px; line-height: 22px}
+.line-view .char::before {content: ""; position: absolute; left: 50%; top: -14px; height: 12px;
+  border-left: 1px solid var(--border-color-primary)}
+.char.doubtful {background: #fde68a; color: #422006 !important}
+.char.guessed {background: #fca5a5; color: #450a0a !important}
+.legend {font-size: 13px; color: var(--body-text-color-subdued)}
+.legend .char {padding: 1px 6px; border-radius: 3px; white-space: nowrap}
+"""
+
+
+def draw_page(image: Image.Image, page: Page | None, selected: str | None = None, longest: int = 1600) -> Image.Image:
+    """The page, at most `longest` pixels a side, with its lines outlined and the selected one marked."""
+    scale = min(1.0, longest / max(image.size))
+    drawn = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
+    if page is None:
+        return drawn
+    layer = Image.new("RGBA", drawn.size)
+    pen = ImageDraw.Draw(layer)
+    for line in page.lines:
+        if len(line.polygon) < 2:
+            continue
+        colour = ImageColor.getrgb(SELECTED if line.id == selected else FAILED if line.error else LINE)
+        points = [(x * scale, y * scale) for x, y in line.polygon]
+        pen.polygon(points, fill=(*colour, 70 if line.id == selected else 28))
+        pen.line([*points, points[0]], fill=(*colour, 255), width=4 if line.id == selected else 2)
+    return Image.alpha_composite(drawn.convert("RGBA"), layer).convert("RGB")
+
+
+def find_line(page: Page, x: float, y: float) -> PageLine | None:
+    """The line at a point of the page: of those around it the one whose middle is nearest."""
+
+    def distance(line: PageLine) -> float:
+        heights = [point[1] for point in line.polygon]
+        return abs((min(heights) + max(heights)) / 2 - y)
+
+    around = [line for line in page.lines if line.polygon and _contains(line.polygon, x, y)]
+    return min(around, key=distance, default=None)
+
+
+def _contains(polygon: list[tuple[float, float]], x: float, y: float) -> bool:
+    inside = False
+    for (x0, y0), (x1, y1) in zip(polygon, [*polygon[1:], polygon[0]], strict=True):
+        if (y0 > y) != (y1 > y) and x < (x1 - x0) * (y - y0) / (y1 - y0) + x0:
+            inside = not inside
+    return inside
+
+
+def line_html(line: PageLine, cut: LineCut) -> str:
+    """The cut line, and under it its characters where each was read, coloured by their confidence."""
+    scale = CROP_HEIGHT / cut.image.height
+    width = max(1, round(cut.image.width * scale))
+    buffer = io.BytesIO()
+    cut.image.resize((width, CROP_HEIGHT)).save(buffer, "JPEG", quality=85)
+    source = base64.b64encode(buffer.getvalue()).decode()
+    characters = ""
+    for character in line.characters:
+        if not character.char.isspace():
+            middle, shown = (character.start + character.end) / 2 * scale, html.escape(character.char)
+            characters += (
+                f'<span class="char {confidence(character.score)}" style="left:{middle:.0f}px" '
+                f'title="{shown}: {100 * character.score:.0f} %">{shown}</span>'
+            )
+    return (
+        f'<div class="line-view"><div class="strip" style="width:{width}px">'
+        f'<img alt="the line" src="data:image/jpeg;base64,{source}">{characters}</div></div>'
+        '<div class="legend">confidence: <span class="char">above 90 %</span> '
+        '<span class="char doubtful">60 to 90 %</span> <span class="char guessed">below 60 %</span></div>'
+    )
+
+
+def confidence(score: float) -> str:
+    """The class of a score: empty if it is good."""
+    return "guessed" if score < GUESSED else "doubtful" if score < DOUBTFUL else ""

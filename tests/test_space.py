@@ -1,0 +1,224 @@
+"""The Gradio app: its functions, its folder for the Hub, and the whole of it in a browser."""
+
+import importlib.util
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import gradio as gr
+import pytest
+from lxml import etree
+from PIL import Image
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+from htr_convtext.pages import Character, Page, PageLine, Region, cut_line
+from tests.conftest import ROOT, run_script
+
+
+SPACE = ROOT / "space"
+PHONE, DESKTOP = (390, 844), (1280, 900)
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory):
+    os.environ["GRADIO_TEMP_DIR"] = str(tmp_path_factory.mktemp("gradio"))
+    spec = importlib.util.spec_from_file_location("space_app", SPACE / "app.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def rendering(app):
+    return sys.modules["rendering"]
+
+
+def test_versions_are_those_of_the_constraints():
+    pins = dict(re.findall(r"^([\w-]+)==([^;\s]+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
+    newest = {
+        match[1]: match[2]
+        for match in re.finditer(r'^([\w-]+)==([^;\s]+)(?:; python_version >= "3.11")?$',
+                                 (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    }  # fmt: skip
+    required = re.findall(r"^([\w-]+)==(\S+)$", (SPACE / "requirements.txt").read_text(), re.MULTILINE)
+    assert len(required) == len((SPACE / "requirements.txt").read_text().splitlines())
+    assert {name: newest[name] for name, _ in required} == dict(required)
+    assert f"sdk_version: {pins['gradio']}" in (SPACE / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["broken.png", "broken.pdf", "empty.tif"])
+def test_an_upload_that_cannot_be_read(app, tmp_path, name):
+    (tmp_path / name).write_bytes(b"%PDF-" if name.endswith("pdf") else b"")
+    with pytest.raises(gr.Error, match=f"^'?{name}") as error:
+        app.open_upload(str(tmp_path / name), 1)
+    assert str(tmp_path) not in str(error.value)
+
+
+def test_uploads_are_bounded(app, tmp_path, monkeypatch):
+    Image.new("L", (300, 200)).save(tmp_path / "a.png")
+    assert app.open_upload(str(tmp_path / "a.png"), 7).size == (300, 200)
+    monkeypatch.setattr(app, "MAX_PIXELS", 1000)
+    with pytest.raises(gr.Error, match="million pixels"):
+        app.open_upload(str(tmp_path / "a.png"), 1)
+    with pytest.raises(gr.Error, match="Choose a file"):
+        app.read(None, app.PAGE, 1, app.BUNDLED, "greedy")
+
+
+def test_a_page_with_nothing_on_it(app, tmp_path):
+    Image.new("RGB", (400, 300), "white").save(tmp_path / "white.png")
+    reading, picture, rows, *_ = app.read(str(tmp_path / "white.png"), app.PAGE, 1, app.BUNDLED, "greedy")
+    assert (reading.selected, rows, picture.size) == (None, [], (400, 300))
+
+
+def test_the_line_under_a_click(rendering):
+    tall = PageLine("tall", "", [(0, 0), (100, 20), (100, 80), (0, 60)], [])
+    low = PageLine("low", "", [(0, 50), (100, 50), (100, 110), (0, 110)], [])
+    page = Page("", 100, 200, [Region("r", [], [tall, low])])
+    assert rendering.find_line(page, 50, 30) is tall
+    assert rendering.find_line(page, 50, 52) is tall  # both are there
+    assert rendering.find_line(page, 50, 68) is low
+    assert rendering.find_line(page, 50, 150) is None
+
+
+def test_characters_are_shown_where_they_were_read(rendering):
+    outline = [(0, 0), (360, 0), (360, 36), (0, 36)]
+    letters = [Character("<", 0.95, 10, 20), Character(" ", 0.9, 25, 30), Character("b", 0.7, 100, 110)]
+    line = PageLine("l", "< b", outline, [], 0.8, [], [*letters, Character("c", 0.2, 200, 220)])
+    shown = rendering.line_html(line, cut_line(Image.new("L", (400, 50), 255), outline))
+    assert re.findall(r'class="char ([a-z]*)" style="left:(\d+)px"', shown) == [
+        ("", "23"),
+        ("doubtful", "163"),
+        ("guessed", "327"),
+    ]
+    assert ">&lt;</span>" in shown
+
+
+# --- in a browser ---
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory):
+    """The app as a Space runs it: from a folder of its own, where nothing else of this repository is in reach."""
+    folder = tmp_path_factory.mktemp("built") / "space"
+    run_script("build_space.py", "--output", folder)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {
+        **{name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+        "GRADIO_SERVER_PORT": str(port),
+        "GRADIO_ANALYTICS_ENABLED": "False",
+        "HF_HUB_OFFLINE": "1",
+    }
+    with (
+        open(folder / "log", "w") as log,
+        subprocess.Popen([sys.executable, "app.py"], cwd=folder, env=environment, stdout=log, stderr=log) as process,
+    ):
+        address = f"http://127.0.0.1:{port}/"
+        for _ in range(120):
+            try:
+                urllib.request.urlopen(address, timeout=5)
+                break
+            except OSError:
+                assert process.poll() is None, (folder / "log").read_text()
+                time.sleep(1)
+        yield address
+        process.terminate()
+
+
+@pytest.fixture
+def browser(tmp_path):
+    if not shutil.which("chromium") or not shutil.which("chromedriver"):
+        pytest.skip("no chromium with chromedriver")
+    options = webdriver.ChromeOptions()
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.add_experimental_option("prefs", {"download.default_directory": str(tmp_path)})
+    service = webdriver.ChromeService(shutil.which("chromedriver"))
+    driver = webdriver.Chrome(options, service)
+    yield driver
+    driver.quit()
+
+
+def open_app(browser, url: str, size: tuple[int, int], theme: str = "light") -> None:
+    metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size[0] < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    browser.get(f"{url}?__theme={theme}")
+    wait(browser, "#upload input[type=file]")
+
+
+def upload(browser, file: Path) -> None:
+    browser.find_element(By.CSS_SELECTOR, "#upload input[type=file]").send_keys(str(file))
+    wait(browser, "#upload", lambda e: file.name in e.text.replace("\n", ""))
+
+
+def wait(browser, selector: str, condition=lambda element: True, seconds: float = 90):
+    """The first element that fits, as soon as there is one."""
+
+    def find(driver):
+        return next((e for e in driver.find_elements(By.CSS_SELECTOR, selector) if condition(e)), None)
+
+    return WebDriverWait(browser, seconds, ignored_exceptions=[Exception]).until(find)
+
+
+def test_a_page_is_uploaded_read_corrected_and_taken_along(browser, url, tmp_path):
+    open_app(browser, url, DESKTOP)
+    upload(browser, SPACE / "examples" / "page.jpg")
+    wait(browser, "#read").click()
+    text = wait(browser, "#text textarea, #text input", lambda e: e.is_displayed())
+    assert text.get_attribute("value").startswith("Lyon, le 14 mars")
+    assert "Nous sommes arriv" in wait(browser, "#lines").text
+
+    # a click on the third line of the page, at (450, 416) of its 1240 × 1500 pixels
+    picture = wait(browser, "#page img")
+    shown = picture.size
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", picture)
+    x, y = (450 / 1240 - 0.5) * shown["width"], (416 / 1500 - 0.5) * shown["height"]
+    webdriver.ActionChains(browser).move_to_element_with_offset(picture, round(x), round(y)).click().perform()
+    text = wait(
+        browser, "#text textarea, #text input", lambda e: (e.get_attribute("value") or "").startswith("Nous sommes")
+    )
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#line .strip .char")) > 30
+
+    text.send_keys(Keys.CONTROL, "a")
+    text.send_keys("Nous étions là.", Keys.ENTER)
+    wait(browser, "#lines", lambda e: "Nous étions là." in e.text)
+    wait(browser, "#download-alto").click()
+    for _ in range(100):
+        if (tmp_path / "page.alto.xml").exists():
+            break
+        time.sleep(0.2)
+    root = etree.parse(tmp_path / "page.alto.xml").getroot()
+    etree.XMLSchema(file=str(ROOT / "tests" / "schemas" / "alto_4.xsd")).assertValid(root)
+    lines = [
+        " ".join(string.get("CONTENT") for string in line.findall("{*}String")) for line in root.iter("{*}TextLine")
+    ]
+    assert "Nous étions là." in lines
+    assert len(lines) == 13
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_it_fits_on_a_phone(browser, url, theme):
+    open_app(browser, url, PHONE, theme)
+    upload(browser, SPACE / "examples" / "line.jpg")
+    browser.find_elements(By.CSS_SELECTOR, "#kind input")[1].click()
+    browser.execute_script("document.querySelector('#read').click()")
+    wait(browser, "#line .strip")
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= PHONE[0]
+
+
+def test_a_broken_upload_is_told(browser, url, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    open_app(browser, url, DESKTOP)
+    upload(browser, tmp_path / "broken.png")
+    wait(browser, "#read").click()
+    assert "not an image" in wait(browser, ".toast-body", lambda e: "broken.png" in e.text).text
