@@ -115,7 +115,7 @@ class HTRConvTextProcessor(ProcessorMixin):
             For each line `text`, `score` and, if asked for, `char_offsets` (see `HTRConvTextTokenizer.collapse`). The
             score is the mean probability of the characters, or of the blanks where nothing was read.
         """
-        probabilities = outputs.logits.float().softmax(-1).cpu().numpy()
+        probabilities = outputs.logits.detach().float().softmax(-1).cpu().numpy()
         mask = getattr(outputs, "attention_mask", None)
         lengths = [probabilities.shape[1]] * len(probabilities) if mask is None else mask.sum(-1).tolist()
         results = []

@@ -17,9 +17,10 @@ def blocks(language: str) -> list[str]:
 
 
 def test_python_snippets_run_in_their_order(tmp_path):
-    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    for folder in ("examples", "space/examples"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
     snippets = blocks("python")
-    assert len(snippets) == 3
+    assert len(snippets) == 4
     for index, snippet in enumerate(snippets):
         script = tmp_path / f"snippet_{index}.py"
         script.write_text(snippet, encoding="utf-8")
@@ -32,7 +33,7 @@ def test_python_snippets_run_in_their_order(tmp_path):
 
 
 def test_scripts_and_files_it_names_exist():
-    names = set(re.findall(r"(?:scripts|examples|tests|htr_convtext)/[\w./]*\w", README))
+    names = set(re.findall(r"(?<![\w/])(?:scripts|examples|tests|space|htr_convtext)/[\w./]*\w", README))
     assert "scripts/recognize.py" in names
     assert not [name for name in names if not (ROOT / name).exists()]
 
