@@ -237,9 +237,9 @@ def test_lines_are_read_together_and_given_in_their_order(model_folder, tmp_path
     pipeline = recognition.load_pipeline(model_folder, "cpu")
     widths, forward = [], pipeline.forward
 
-    def watched_forward(inputs: dict) -> dict:
+    def watched_forward(inputs: dict, **options) -> dict:
         widths.append([image.width for image in inputs["image"]])
-        return forward(inputs)
+        return forward(inputs, **options)
 
     monkeypatch.setattr(pipeline, "forward", watched_forward)
     together = list(recognition.recognize_files(pipeline, files, batch_size=2))
