@@ -110,17 +110,20 @@ def array_to_image(array: np.ndarray) -> Image.Image:
     return Image.fromarray(np.clip(array, 0, 255).astype(np.uint8))
 
 
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Any upright Pillow image of 8 bits or fewer a channel as 8-bit RGB, transparency on white."""
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
+
+
 def to_grey(image: Image.Image) -> Image.Image:
     """Any upright Pillow image as 8-bit grey: transparency on white, 16 bits and floats scaled down."""
     if image.mode.startswith("I") or image.mode == "F":  # `convert` would clip these instead of scaling them
         array = np.asarray(image)
         return array_to_image(array.astype(np.uint16) if image.mode.startswith("I;16") else array)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    elif image.mode not in ("1", "L", "RGB"):
-        image = image.convert("RGB")
-    return image.convert("L")
+    return (image if image.mode in ("1", "L") and not image.has_transparency_data else to_rgb(image)).convert("L")
 
 
 class HTRConvTextImageProcessor(PilBackend):

@@ -19,7 +19,7 @@ from PIL import Image
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]  # started from a clone, or from the folder of a Space
 
-from rendering import CSS, draw_page, find_line, line_html  # noqa: E402
+from rendering import CSS, draw_page, find_line, line_html, shown_scale  # noqa: E402
 
 from htr_convtext import load_pipeline  # noqa: E402
 from htr_convtext.decoding import BeamSearch  # noqa: E402
@@ -61,7 +61,7 @@ def open_upload(path: str, number: int) -> Image.Image:
     """The page of an upload; a message instead of an error page where it cannot be read."""
     try:
         pages = PageImages(path)
-        image = pages[min(number, len(pages)) - 1]
+        image = pages[max(1, min(number, len(pages))) - 1]
     except (ValueError, OSError) as error:
         raise gr.Error(str(error).replace(path, Path(path).name)) from None
     if image.width * image.height > MAX_PIXELS:
@@ -155,8 +155,8 @@ def select_in_picture(reading: Reading | None, event: gr.SelectData):
     """A click on the page."""
     if reading is None:
         return (gr.skip(),) * 4
-    scale = reading.image.width / draw_page(reading.image, None).width
-    line = find_line(reading.page, event.index[0] * scale, event.index[1] * scale)
+    x, y = (place / shown_scale(reading.image) for place in event.index)
+    line = find_line(reading.page, x, y)
     return select(reading, line and line.id)
 
 
@@ -250,7 +250,7 @@ def build() -> gr.Blocks:
             ]
         outputs = [state, picture, table, crop, text, *files]
         upload.change(count_pages, upload, number, show_progress="hidden")
-        gr.on([start.click], read, [upload, kind, number, model, decoder], outputs, concurrency_limit=1)
+        start.click(read, [upload, kind, number, model, decoder], outputs, concurrency_limit=1)
         picture.select(select_in_picture, state, [state, picture, crop, text], show_progress="hidden")
         table.select(select_in_table, state, [state, picture, crop, text], show_progress="hidden")
         gr.on([text.submit, text.blur], correct, [state, text], [state, table, crop, *files], show_progress="hidden")

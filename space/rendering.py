@@ -11,6 +11,7 @@ from htr_convtext.pages import LineCut, Page, PageLine
 
 LINE, SELECTED, FAILED = "#0e7490", "#d97706", "#b91c1c"
 CROP_HEIGHT = 56
+LONGEST = 1600
 # Scores at which a character counts as doubtful, and as guessed.
 DOUBTFUL, GUESSED = 0.9, 0.6
 
@@ -29,12 +30,15 @@ CSS = """
 """
 
 
-def draw_page(image: Image.Image, page: Page | None, selected: str | None = None, longest: int = 1600) -> Image.Image:
-    """The page, at most `longest` pixels a side, with its lines outlined and the selected one marked."""
-    scale = min(1.0, longest / max(image.size))
+def shown_scale(image: Image.Image) -> float:
+    """Pixels on screen for each of the page's: at most `LONGEST` a side."""
+    return min(1.0, LONGEST / max(image.size))
+
+
+def draw_page(image: Image.Image, page: Page, selected: str | None) -> Image.Image:
+    """The page with its lines outlined and the selected one marked."""
+    scale = shown_scale(image)
     drawn = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
-    if page is None:
-        return drawn
     layer = Image.new("RGBA", drawn.size)
     pen = ImageDraw.Draw(layer)
     for line in page.lines:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from processing.image_processing_htr_convtext import to_grey, upright
+from processing.image_processing_htr_convtext import to_grey, to_rgb, upright
 
 
 PDF_DPI = 300
@@ -33,6 +33,8 @@ class PageImages:
             raise ValueError(f"{path}: this is a folder; give the page images in it.") from None
         except UnidentifiedImageError:
             raise ValueError(f"{path}: not an image or PDF, or of a format that Pillow cannot read.") from None
+        except Image.DecompressionBombError as error:
+            raise ValueError(f"{path}: too many pixels for a page; scale it down first. ({error})") from None
         except ModuleNotFoundError:
             raise
         except Exception as error:  # readers raise almost anything on damaged files
@@ -68,7 +70,9 @@ class PageImages:
     def _open(self, index: int) -> Image.Image:
         with Image.open(self.path) as image:
             image.seek(index)
-            return to_rgb(upright(image))
+            image = upright(image)
+            deep = image.mode.startswith("I") or image.mode == "F"  # more than 8 bits, which only `to_grey` scales
+            return to_rgb(to_grey(image) if deep else image)
 
     def _render(self, index: int) -> Image.Image:
         with self._pdf() as document:
@@ -76,13 +80,3 @@ class PageImages:
             width, height = page.get_size()  # in points, 72 to the inch
             scale = min(PDF_DPI / 72, (MAX_PDF_PIXELS / (width * height)) ** 0.5)
             return page.render(scale=scale).to_pil().convert("RGB")
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Any upright Pillow image as 8-bit RGB: transparency on white, 16 bits and floats scaled down."""
-    if image.mode.startswith("I") or image.mode == "F":
-        return to_grey(image).convert("RGB")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
