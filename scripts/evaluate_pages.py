@@ -7,7 +7,7 @@ Examples:
 Ground truth is PAGE-XML or ALTO with its images. A line counts as found where the polygons share half of their union
 (IoU at least 0.5). The text of a page is compared in reading order, and lines that the ground truth leaves out count as
 errors; beside it stand the CER of the found lines alone, and that of the lines of the ground truth, when these are
-given. All texts go through the text policy of the model.
+given. All texts go through the text policy of the model. It needs pip install 'htr-convtext[train,pages]'.
 """
 
 import argparse
