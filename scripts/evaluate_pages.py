@@ -23,7 +23,7 @@ from htr_convtext.evaluation.pages import PageMeasure, measure_page
 from htr_convtext.evaluation.tables import align_columns
 from htr_convtext.pages import PageImages, read_page, transcribe_image
 from htr_convtext.pages.documents import find_documents
-from htr_convtext.pages.transcription import in_pixels
+from htr_convtext.pages.layout import in_pixels
 from htr_convtext.recognition import load_pipeline
 
 

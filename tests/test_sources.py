@@ -368,7 +368,7 @@ def test_pages(tmp_path, processor, caplog):
     reasons = {name.rpartition("/")[2]: reason for split, name, reason in skipped if split == "train"}
     assert len(skipped) == len(reasons) == 5
     assert reasons["p1.xml#b"] == "no text"
-    assert reasons["p1.xml#c"] == "no polygon"
+    assert reasons["p1.xml#c"] == "no polygon or baseline"
     assert "gone.png" in reasons["p3.xml"]
     assert "mets" in reasons["mets.xml"]
     assert "damaged XML" in reasons["cut.xml"]
@@ -380,6 +380,18 @@ def test_pages(tmp_path, processor, caplog):
     # what was cut before is not taken for what is there now
     PILImage.new("L", (400, 200), 100).save(folder / "p1.png")
     assert open_line(load_lines(folder, "train")[0]["image"]).size == (100, 60)
+
+
+def test_lines_with_only_a_baseline(tmp_path):
+    lines = [
+        page_line(name, "one", "").replace("/><TextEquiv", f'/><Baseline points="10,{y} 110,{y}"/><TextEquiv', 1)
+        for name, y in (("a", 40), ("b", 60), ("c", 80))
+    ]
+    write_page(tmp_path, page_xml("".join(lines)))
+    cut = load_lines(tmp_path, "train")
+    assert cut["line_id"] == ["a", "b", "c"]
+    # 20 pixels from line to line: 15 above the baseline and 6 below it
+    assert [open_line(line["image"]).size for line in cut] == [(100, 21)] * 3
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from htr_convtext.pages.documents import find_page_image
-from htr_convtext.pages.geometry import cut_line, scale_points
+from htr_convtext.pages.geometry import cut_line
+from htr_convtext.pages.layout import in_pixels
+from htr_convtext.pages.page import PageLine
 from htr_convtext.pages.xml_reader import read_page
 from processing.image_processing_htr_convtext import open_image
 
@@ -20,8 +22,8 @@ def read_pages(files: list[Path]) -> LineItems:
     """
     The lines of some pages, with `page` (the name of the XML file without its suffix) and `line_id`.
 
-    A file that is no page or has no image is left out, as is a line without text or polygon. The images are opened
-    when the lines are made; of an image that cannot be read every line is an empty image.
+    A file that is no page or has no image is left out, as is a line without text, or without polygon and baseline. The
+    images are opened when the lines are made; of an image that cannot be read every line is an empty image.
     """
     found = LineItems([], columns=["page", "line_id"], generate=cut_lines)
     for file in files:
@@ -33,16 +35,21 @@ def read_pages(files: list[Path]) -> LineItems:
             continue
         usable = 0
         for line in page.lines:
-            if line.text.strip() and line.polygon:
+            if is_usable(line):
                 usable += 1
             else:
-                found.skipped.append((f"{file.name}#{line.id}", "no text" if line.polygon else "no polygon"))
+                reason = "no polygon or baseline" if line.text.strip() else "no text"
+                found.skipped.append((f"{file.name}#{line.id}", reason))
         if not page.lines:
             found.skipped.append((str(file), "a page without lines"))
         if usable:
             stamp = file_stamp(file) + file_stamp(image)
             found.items.append({"xml": str(file), "image": str(image), "stamp": stamp})
     return found
+
+
+def is_usable(line: PageLine) -> bool:
+    return bool(line.text.strip() and (line.polygon or line.baseline))
 
 
 def cut_lines(items: list[dict]) -> Iterator[dict]:
@@ -54,18 +61,14 @@ def cut_lines(items: list[dict]) -> Iterator[dict]:
         except ValueError as error:
             logger.warning("%s; its lines are empty images.", error)
             image = None
-        for line in page.lines:
-            if not line.text.strip() or not line.polygon:
-                continue
+        if image is not None:
+            page = in_pixels(page, image)
+        for line in filter(is_usable, page.lines):
             name = f"{file.stem}#{line.id}"
             content = {"bytes": b"", "path": name}
             if image is not None:
-                # A page may be measured in other units, or on a scan of another size, than the image at hand.
-                across = image.width / page.width if page.width else 1.0
-                down = image.height / page.height if page.height else 1.0
                 try:
-                    polygon, baseline = (scale_points(points, across, down) for points in (line.polygon, line.baseline))
-                    crop = cut_line(image, polygon, baseline).image
+                    crop = cut_line(image, line.polygon, line.baseline).image
                 except ValueError as error:
                     logger.warning("%s, %s: %s; it is an empty image.", item["image"], line.id, error)
                 else:

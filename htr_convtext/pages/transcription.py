@@ -1,23 +1,20 @@
 """From the image of a page to its text."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from itertools import groupby, pairwise
+from itertools import groupby
 
 from PIL import Image
 
 from htr_convtext.recognition import load_pipeline, read_lines
 from modeling_htr_convtext import HTRConvTextPipeline
 
-from .geometry import LineCut, Points, bounding_box, cut_line, scale_points
+from .geometry import LineCut, cut_line
+from .layout import in_pixels
 from .page import Character, Page, PageLine, Word
 from .page_images import PageImages
 from .segmentation import Segmenter, default_segmenter
-
-
-# A line given by its baseline alone reaches this far above and below it, in units of the distance to its neighbours.
-ABOVE, BELOW = 0.75, 0.3
 
 
 def transcribe(
@@ -84,48 +81,6 @@ def transcribe_image(
 
     regions = [replace(region, lines=[read(line) for line in region.lines]) for region in layout.regions]
     return replace(layout, regions=regions)
-
-
-def in_pixels(page: Page, image: Image.Image) -> Page:
-    """A page measured in other units, or on a scan of another size, in pixels of `image`; every line with a polygon."""
-    across = image.width / page.width if page.width else 1.0
-    down = image.height / page.height if page.height else 1.0
-    lines = [
-        replace(
-            line,
-            polygon=scale_points(line.polygon, across, down),
-            baseline=scale_points(line.baseline, across, down),
-        )
-        for line in page.lines
-    ]
-    outlines = dict(zip((line.id for line in lines), _outlines(lines), strict=True))
-    by_id = {line.id: replace(line, polygon=outlines[line.id]) for line in lines}
-    regions = [
-        replace(
-            region,
-            polygon=scale_points(region.polygon, across, down),
-            lines=[by_id[line.id] for line in region.lines],
-        )
-        for region in page.regions
-    ]
-    return replace(page, width=image.width, height=image.height, regions=regions)
-
-
-def _outlines(lines: Sequence[PageLine]) -> list[Points]:
-    """The polygons of lines; where there is only a baseline, a band around it."""
-    heights = sorted(sum(y for _, y in line.baseline) / len(line.baseline) for line in lines if line.baseline)
-    distances = sorted(below - above for above, below in pairwise(heights))
-    outlines = []
-    for line in lines:
-        if line.polygon or not line.baseline:
-            outlines.append(line.polygon)
-            continue
-        left, _, right, _ = bounding_box(line.baseline)
-        spacing = distances[len(distances) // 2] if distances else (right - left) / 10
-        above = [(x, y - ABOVE * spacing) for x, y in line.baseline]
-        below = [(x, y + BELOW * spacing) for x, y in line.baseline]
-        outlines.append([*above, *below[::-1]])
-    return outlines
 
 
 def with_text(line: PageLine, cut: LineCut, result: dict) -> PageLine:

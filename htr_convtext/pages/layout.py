@@ -1,0 +1,60 @@
+"""Regions and lines that come from elsewhere, brought onto the image at hand."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from PIL import Image
+
+from .geometry import Points, bounding_box, scale_points
+from .page import Page, PageLine
+
+
+# A line given by its baseline alone reaches this far above and below it, in units of the distance to its neighbours.
+ABOVE, BELOW = 0.75, 0.3
+
+
+def in_pixels(page: Page, image: Image.Image) -> Page:
+    """
+    A page measured in other units, or on a scan of another size than `image`, in pixels of `image`.
+
+    A line that has only a baseline is given a polygon around it.
+    """
+    across = image.width / page.width if page.width else 1.0
+    down = image.height / page.height if page.height else 1.0
+    lines = [
+        replace(
+            line,
+            polygon=scale_points(line.polygon, across, down),
+            baseline=scale_points(line.baseline, across, down),
+        )
+        for line in page.lines
+    ]
+    outlines = dict(zip((line.id for line in lines), _outlines(lines), strict=True))
+    by_id = {line.id: replace(line, polygon=outlines[line.id]) for line in lines}
+    regions = [
+        replace(
+            region,
+            polygon=scale_points(region.polygon, across, down),
+            lines=[by_id[line.id] for line in region.lines],
+        )
+        for region in page.regions
+    ]
+    return replace(page, width=image.width, height=image.height, regions=regions)
+
+
+def _outlines(lines: Sequence[PageLine]) -> list[Points]:
+    """The polygons of lines; where there is only a baseline, a band around it."""
+    heights = sorted(sum(y for _, y in line.baseline) / len(line.baseline) for line in lines if line.baseline)
+    distances = sorted(below - above for above, below in pairwise(heights))
+    outlines = []
+    for line in lines:
+        if line.polygon or not line.baseline:
+            outlines.append(line.polygon)
+            continue
+        left, _, right, _ = bounding_box(line.baseline)
+        spacing = distances[len(distances) // 2] if distances else (right - left) / 10
+        above = [(x, y - ABOVE * spacing) for x, y in line.baseline]
+        below = [(x, y + BELOW * spacing) for x, y in line.baseline]
+        outlines.append([*above, *below[::-1]])
+    return outlines
