@@ -9,7 +9,8 @@ Examples:
 A page is a photograph or scan (PNG, JPEG, TIFF, PDF, also of several pages), or a PAGE-XML or ALTO file beside its
 image (of Transkribus or eScriptorium): then its lines are taken, and its ids and everything but the text stay as they
 are. A folder stands for all of these in it and below. What is written already is left out, so the same command goes on
-where it stopped. A page that cannot be read is reported and left out; the exit code is then 1.
+where it stopped. A page that cannot be read is reported and left out; the exit code is then 1. The pages of a document
+that was broken off, or has such a page, are kept in DIR/NAME.pages for the next time.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from tqdm import tqdm
 from htr_convtext.cli import positive_int
 from htr_convtext.pages import Page, PageImages, TextDetector, read_page, transcribe_image
 from htr_convtext.pages.documents import Document, find_documents
+from htr_convtext.pages.kept_pages import KeptPages
 from htr_convtext.pages.outputs import ONE_PAGE_A_FILE, SUFFIXES, format_pages, write_whole
 from htr_convtext.recognition import load_pipeline
 
@@ -36,8 +38,7 @@ class Transcriber:
         self.pipeline = load_pipeline(arguments.model, arguments.device)
         self.segmenter = TextDetector()
         self.batch_size = arguments.batch_size
-        self.pages = self.lines = 0
-        self.failures = 0
+        self.pages = self.lines = self.done = self.failures = 0
 
     def fail(self, error: object) -> None:
         self.failures += 1
@@ -46,10 +47,16 @@ class Transcriber:
     def warn(self, text: object) -> None:
         tqdm.write(f"transcribe.py: {text}", file=sys.stderr)
 
-    def read(self, document: Document, images: PageImages, index: int) -> tuple[Page, Image.Image] | None:
-        """A page and its image, or `None` if it could not be read."""
+    def read(
+        self, document: Document, images: PageImages, index: int, kept: KeptPages | None
+    ) -> tuple[Page, Image.Image] | None:
+        """A page, new or kept, and its image, or `None` if it could not be read."""
         try:
             image = images[index]
+            page = kept.get(index + 1, newer_than=document.image) if kept else None
+            if page:
+                self.done += 1
+                return page, image
             layout = read_page(document.layout) if document.layout else None
             page = transcribe_image(
                 image, self.pipeline, layout if layout and layout.lines else None, self.segmenter, self.batch_size
@@ -64,13 +71,18 @@ class Transcriber:
             self.warn(f"{document.image}, page {index + 1}: it seems to lie on its side; turn it and do it again.")
         self.pages += 1
         self.lines += len(page.lines)
-        return replace(page, image=page.image or document.image.name, number=index + 1), image
+        page = replace(page, image=page.image or document.image.name, number=index + 1)
+        if kept:
+            kept.put(page)
+        return page, image
 
 
-def is_done(target: Path, document: Document) -> bool:
-    """Whether the output is there and not older than what it is made from."""
+def is_done(target: Path, document: Document, kept: KeptPages | None) -> bool:
+    """Whether the output is there, whole, and not older than what it is made from."""
+    if not target.exists() or (kept and kept.folder.exists()):
+        return False
     sources = [path for path in (document.image, document.layout) if path]
-    return target.exists() and all(target.stat().st_mtime >= source.stat().st_mtime for source in sources)
+    return all(target.stat().st_mtime >= source.stat().st_mtime for source in sources)
 
 
 def targets(document: Document, count: int, arguments: argparse.Namespace) -> list[tuple[Path | None, list[int]]]:
@@ -120,36 +132,43 @@ def main() -> int:
             opened.append((document, PageImages(document.image)))
         except (ValueError, ModuleNotFoundError) as error:
             transcriber.fail(error)
-    total, done = sum(len(images) for _, images in opened), 0
-    with tqdm(total=total, unit="page", file=sys.stderr, disable=None) as progress:
+    with tqdm(total=sum(len(images) for _, images in opened), unit="page", file=sys.stderr, disable=None) as progress:
 
-        def read(document: Document, images: PageImages, indices: list[int]) -> Iterator[tuple[Page, Image.Image]]:
+        def read(
+            document: Document, images: PageImages, indices: list[int], kept: KeptPages | None
+        ) -> Iterator[tuple[Page, Image.Image]]:
             for index in indices:
-                result = transcriber.read(document, images, index)
+                result = transcriber.read(document, images, index, kept)
                 progress.update()
                 if result:
                     yield result
 
         for document, images in opened:
             for target, indices in targets(document, len(images), arguments):
-                if target and not arguments.overwrite and is_done(target, document):
-                    done += len(indices)
+                kept = KeptPages(target) if target and len(indices) > 1 else None
+                if kept and arguments.overwrite:
+                    kept.clear()
+                if target and not arguments.overwrite and is_done(target, document, kept):
+                    transcriber.done += len(indices)
                     progress.update(len(indices))
                     continue
-                results = read(document, images, indices)
+                failures = transcriber.failures
+                results = read(document, images, indices, kept)
                 first = next(results, None)
                 if first is None:
                     continue
                 content = format_pages(chain([first], results), arguments.format)
-                if target:
-                    write_whole(target, content)
-                else:
+                if not target:
                     with progress.external_write_mode(file=sys.stderr):
                         sys.stdout.buffer.write(content)
                         sys.stdout.flush()
+                    continue
+                write_whole(target, content)
+                if kept and transcriber.failures == failures:
+                    kept.clear()
     print(
-        f"transcribe.py: {transcriber.pages} pages with {transcriber.lines} lines read, {done} done before, "
-        f"{transcriber.failures} errors.",
+        f"transcribe.py: {transcriber.pages} pages with {transcriber.lines} lines read, "
+        f"{transcriber.done} done before, {transcriber.failures} errors.",
         file=sys.stderr,
     )
     return 1 if transcriber.failures else 0

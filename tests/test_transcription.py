@@ -13,6 +13,7 @@ from htr_convtext.evaluation import error_rates
 from htr_convtext.evaluation.pages import match_lines, measure_page
 from htr_convtext.pages import Page, PageLine, Region, cut_line, read_page, transcribe, transcribe_image
 from htr_convtext.pages.documents import find_documents
+from htr_convtext.pages.kept_pages import KeptPages
 from htr_convtext.pages.transcription import corrected
 from htr_convtext.pages.xml_writer import to_xml
 from tests.conftest import ROOT, run_script
@@ -194,6 +195,31 @@ def test_transcribe_script_goes_on_where_it_stopped(page, tmp_path):
     assert json.loads(done.stdout.splitlines()[0])["line"] == "my_line"
     done = run_script("transcribe.py", folder / "one.xml", "--format", "page", "--output", folder, expect=1)
     assert "would be written over" in done.stderr
+
+
+def test_a_document_goes_on_where_it_stopped(page, tmp_path):
+    small = Image.open(EXAMPLE).crop((0, 80, 1240, 300))
+    small.save(tmp_path / "two.tif", save_all=True, append_images=[small.rotate(180)])
+    command = ("transcribe.py", tmp_path / "two.tif", "--format", "jsonl", "--output", tmp_path)
+    target = tmp_path / "two.jsonl"
+    kept = KeptPages(target)
+    kept.put(page)
+    kept.put(replace(page, number=2))
+    assert kept.get(2, newer_than=tmp_path / "two.tif") == replace(page, number=2)
+    (kept.folder / "0002.json").unlink()
+    done = run_script(*command)
+    assert "1 pages" in done.stderr
+    assert "1 done before" in done.stderr
+    rows = [json.loads(row) for row in target.read_text().splitlines()]
+    assert [row["text"] for row in rows if row["page"] == 1] == [line.text for line in page.lines]
+    assert rows[-1]["page"] == 2
+    assert not kept.folder.exists()
+    assert "2 done before" in run_script(*command).stderr
+
+    kept.put(page)
+    os.utime(kept.folder / "0001.json", (0, 0))
+    assert kept.get(1, newer_than=tmp_path / "two.tif") is None
+    assert "2 pages" in run_script(*command).stderr
 
 
 def test_evaluate_pages_script(page, tmp_path):

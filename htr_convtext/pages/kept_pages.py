@@ -1,0 +1,52 @@
+"""Pages of a long document that are read already, kept until all of it is written."""
+
+import json
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from .outputs import write_whole
+from .page import Character, Page, PageLine, Region, Word
+
+
+class KeptPages:
+    """A folder beside an output file, called as it with `.pages`, with a JSON file for each page that was read."""
+
+    def __init__(self, target: Path):
+        self.folder = target.with_name(target.name + ".pages")
+
+    def get(self, number: int, newer_than: Path) -> Page | None:
+        """The page of this number, unless it was not read since `newer_than`, its document, was changed."""
+        file = self._file(number)
+        if not file.exists() or file.stat().st_mtime < newer_than.stat().st_mtime:
+            return None
+        return page_from_dict(json.loads(file.read_text(encoding="utf-8")))
+
+    def put(self, page: Page) -> None:
+        content = json.dumps(asdict(replace(page, source=None)), ensure_ascii=False)
+        write_whole(self._file(page.number), content.encode())
+
+    def clear(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _file(self, number: int) -> Path:
+        return self.folder / f"{number:04}.json"
+
+
+def page_from_dict(page: dict) -> Page:
+    """The inverse of `dataclasses.asdict`, also by way of JSON, which has no tuples."""
+
+    def with_points(values: dict) -> dict:
+        return values | {
+            key: [tuple(point) for point in values[key]] for key in ("polygon", "baseline") if key in values
+        }
+
+    def line(values: dict) -> PageLine:
+        words = [Word(**with_points(word)) for word in values["words"]]
+        characters = [Character(**character) for character in values["characters"]]
+        return PageLine(**with_points(values) | {"words": words, "characters": characters})
+
+    regions = [
+        Region(**with_points(region) | {"lines": list(map(line, region["lines"]))}) for region in page["regions"]
+    ]
+    return Page(**page | {"regions": regions})
