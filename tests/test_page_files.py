@@ -1,6 +1,7 @@
 """PAGE-XML, ALTO, PDF and JSONL of pages, and page images of every kind."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pypdfium2
 import pytest
 from lxml import etree
 from PIL import Image
+from reportlab.pdfgen.canvas import Canvas
 
 from htr_convtext.pages import Page, PageImages, PageLine, Region, Word, read_page
 from htr_convtext.pages.outputs import to_jsonl
@@ -114,11 +116,70 @@ def test_page_xml_keeps_what_is_not_changed(tmp_path):
     assert a.find("{*}Word/{*}Coords").get("points") == "20,20 160,20 160,60 20,60"
     assert a.get("custom") == "readingOrder {index:1;}"
     assert b.findtext("{*}TextEquiv/{*}Unicode") == "kept"
-    assert root.findtext(".//{*}TextRegion[@id='first']/{*}TextEquiv/{*}Unicode") == "new\nkept"
+    assert root.findtext(".//{*}TextRegion[@id='first']/{*}TextEquiv/{*}Unicode") == "kept\nnew"
     assert root.find(".//{*}ImageRegion[@id='picture']") is not None
     assert root.find(".//{*}TranskribusMetadata").get("docId") == "7"
     assert root.findtext(".//{*}Creator") == "somebody"
     assert root.findtext(".//{*}LastChange") > "2026"
+
+
+def read_and_write(tmp_path, xml: str, kind: str) -> tuple[Page, bytes]:
+    """A page as it is read, and the file with "new" as the text of its first line."""
+    (tmp_path / "a.xml").write_text(xml, encoding="utf-8")
+    page = read_page(tmp_path / "a.xml")
+    (region, *others), outline = page.regions, box(0, 0, 50, 20)
+    line = replace(region.lines[0], text="new", score=0.5, words=[Word("new", 0.5, outline)])
+    regions = [replace(region, lines=[line, *region.lines[1:]]), *others]
+    size = {"width": page.width or 100, "height": page.height or 100}
+    return page, to_xml(replace(page, regions=regions, **size), kind)
+
+
+def test_comments_and_sizes_that_are_missing(tmp_path):
+    xml = (
+        '<?xml version="1.0"?><!-- mine --><PcGts xmlns="http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-15">'
+        '<Page imageFilename="a.jpg" imageWidth="0" imageHeight="0"><TextRegion id="r"><TextLine id="l"><!-- x -->'
+        '<Coords points="0,0 50,0 50,20"/><?y z?><TextEquiv><Unicode>old</Unicode></TextEquiv></TextLine></TextRegion>'
+        "</Page></PcGts>"
+    )
+    _, written = read_and_write(tmp_path, xml, "page")
+    assert b"<!-- mine -->" in written
+    assert b"<!-- x -->" in written
+    assert b"<?y z?>" in written
+    root = etree.fromstring(written)
+    assert [e.text for e in root.iter(f"{PAGE_2019}Unicode")] == ["new", "new"]
+    assert root.find(".//{*}Word/{*}Coords").get("points") == "0,0 50,0 50,20 0,20"
+
+
+def test_alto_without_a_namespace(tmp_path):
+    xml = (
+        '<alto><Layout><Page WIDTH="100" HEIGHT="100"><PrintSpace><TextBlock><TextLine HPOS="1" VPOS="2" WIDTH="3" '
+        'HEIGHT="4"><String CONTENT="old"/></TextLine></TextBlock></PrintSpace></Page></Layout></alto>'
+    )
+    _, written = read_and_write(tmp_path, xml, "alto")
+    (string,) = etree.fromstring(written).iter("String")
+    assert (string.get("CONTENT"), string.get("WIDTH")) == ("new", "50")
+    assert b"ns0" not in written
+
+
+def test_line_ids_are_unique(tmp_path):
+    line = '<TextLine{}><Coords points="0,0 9,9"/></TextLine>'
+    lines = "".join(line.format(name) for name in (' id="line_2"', "", ' id="x"', ' id="x"'))
+    (tmp_path / "a.xml").write_text(f'<PcGts><Page><TextRegion id="r">{lines}</TextRegion></Page></PcGts>')
+    assert [each.id for each in read_page(tmp_path / "a.xml").lines] == ["line_2", "line_2_", "x", "line_4"]
+
+
+def test_reading_order_of_page_xml(tmp_path):
+    region = '<TextRegion id="{0}"><TextLine id="{0}_l"/></TextRegion>'
+    (tmp_path / "a.xml").write_text(
+        '<PcGts><Page><ReadingOrder><OrderedGroup id="g"><RegionRefIndexed index="2" regionRef="foot"/>'
+        '<RegionRefIndexed index="0" regionRef="head"/><OrderedGroupIndexed index="1" regionRef="table"/>'
+        f"</OrderedGroup></ReadingOrder>{''.join(map(region.format, ('foot', 'head', 'aside')))}"
+        '<TableRegion id="table">'
+        '<TableCell id="c1"><TextLine id="c1_l"/></TableCell><TableCell id="c2"><TextLine id="c2_l"/></TableCell>'
+        "</TableRegion></Page></PcGts>"
+    )
+    lines = read_page(tmp_path / "a.xml").lines
+    assert [line.id for line in lines] == ["head_l", "c1_l", "c2_l", "foot_l", "aside_l"]
 
 
 def test_alto_keeps_what_is_not_changed(tmp_path):
@@ -184,6 +245,12 @@ def test_pdf(page):
     assert np.asarray(document[0].render(scale=1).to_pil()).min() > 250  # nobody sees it
 
 
+def test_letters_that_the_pdf_cannot_have(page, caplog):
+    line = replace(page.lines[0], words=[Word("aд", 0.9, box(0, 0, 50, 20))])
+    to_pdf([(Page("a.jpg", 100, 100, [Region("r", [], [line])]), Image.new("RGB", (100, 100)))])
+    assert caplog.messages == ["In the PDF these cannot be searched for: д"]
+
+
 def test_images_of_several_pages(tmp_path):
     sheets = [Image.new("L", (30 + n, 20), 100 * n) for n in range(3)]
     sheets[0].save(tmp_path / "a.tif", save_all=True, append_images=sheets[1:])
@@ -226,7 +293,11 @@ def test_images_that_cannot_be_read(tmp_path):
     noise = np.random.default_rng(0).integers(0, 255, (200, 200), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "cut.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:5000])
+    canvas = Canvas(str(tmp_path / "secret.pdf"), encrypt="secret")
+    canvas.showPage()
+    canvas.save()
     for name, reason in {
+        "secret.pdf": "password",
         "gone.png": "no such file",
         "empty.jpg": "not an image",
         "text.png": "not an image",
@@ -237,3 +308,14 @@ def test_images_that_cannot_be_read(tmp_path):
         with pytest.raises(ValueError, match=reason) as error:
             PageImages(tmp_path / name)[0]
         assert str(tmp_path / name) in str(error.value)
+
+
+def test_images_with_too_many_pixels(tmp_path):
+    image = Image.new("RGB", (300, 200))
+    for name in ("a.png", "a.pdf"):
+        image.save(tmp_path / name)
+    with pytest.raises(ValueError, match=r"a\.png: too many pixels"):
+        PageImages(tmp_path / "a.png", max_pixels=50_000)[0]
+    assert PageImages(tmp_path / "a.png", max_pixels=60_000)[0].size == (300, 200)
+    width, height = PageImages(tmp_path / "a.pdf", max_pixels=50_000)[0].size
+    assert 45_000 < width * height < 51_000

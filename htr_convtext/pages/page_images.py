@@ -1,6 +1,7 @@
 """Pages as images: photographs, scans, TIFF files with several pages, PDF."""
 
 import os
+import threading
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
@@ -9,24 +10,31 @@ from processing.image_processing_htr_convtext import to_grey, to_rgb, upright
 
 
 PDF_DPI = 300
-MAX_PDF_PIXELS = 50_000_000
+MAX_PDF_PIXELS = 36_000_000
+PDFIUM = threading.Lock()  # which bears no second thread, not even with another document
 
 
 class PageImages:
     """
     The page images of a file: `len(pages)`, and `pages[index]`, 8-bit RGB and upright, opened when it is asked for.
 
+    Args:
+        max_pixels: An image with more is refused before it is decoded; by default with Pillow's limit. The pages of a
+            PDF are drawn with fewer.
+
     Raises:
         ValueError: names the file, and the page if it has several, if it is missing, empty, damaged or no image.
         ModuleNotFoundError: for a PDF, if pypdfium2 is missing.
     """
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike, max_pixels: int | None = None):
         self.path = Path(path)
+        self.max_pixels = max_pixels
+        self.is_pdf = False
         try:
             with self.path.open("rb") as handle:
                 self.is_pdf = b"%PDF-" in handle.read(1024)
-            self.count = len(self._pdf()) if self.is_pdf else self._count_frames()
+            self.count = self._count_sheets() if self.is_pdf else self._count_frames()
         except FileNotFoundError:
             raise ValueError(f"{path}: there is no such file.") from None
         except IsADirectoryError:
@@ -34,10 +42,12 @@ class PageImages:
         except UnidentifiedImageError:
             raise ValueError(f"{path}: not an image or PDF, or of a format that Pillow cannot read.") from None
         except Image.DecompressionBombError as error:
-            raise ValueError(f"{path}: too many pixels for a page; scale it down first. ({error})") from None
+            raise self._too_large(error) from None
         except ModuleNotFoundError:
             raise
         except Exception as error:  # readers raise almost anything on damaged files
+            if self.is_pdf and "password" in str(error).lower():
+                raise ValueError(f"{path}: the PDF needs a password; save it without one.") from None
             raise ValueError(f"{path}: the file is damaged or cut short; export it again. ({error})") from error
 
     def __len__(self) -> int:
@@ -49,6 +59,8 @@ class PageImages:
         name = f"{self.path}, page {index + 1}" if self.count > 1 else self.path
         try:
             image = self._render(index) if self.is_pdf else self._open(index)
+        except Image.DecompressionBombError as error:
+            raise self._too_large(error) from None
         except Exception as error:
             raise ValueError(f"{name}: the image is damaged or cut short; export it again. ({error})") from error
         if 0 in image.size:
@@ -62,6 +74,13 @@ class PageImages:
             raise ModuleNotFoundError("PDF files need pypdfium2: pip install 'htr-convtext[pages]'") from None
         return pypdfium2.PdfDocument(self.path)
 
+    def _too_large(self, error: Image.DecompressionBombError) -> ValueError:
+        return ValueError(f"{self.path}: too many pixels for a page; scale it down first. ({error})")
+
+    def _count_sheets(self) -> int:
+        with PDFIUM, self._pdf() as document:
+            return len(document)
+
     def _count_frames(self) -> int:
         with Image.open(self.path) as image:
             # The further frames of other formats are previews or an animation.
@@ -70,13 +89,19 @@ class PageImages:
     def _open(self, index: int) -> Image.Image:
         with Image.open(self.path) as image:
             image.seek(index)
+            if self.max_pixels and image.width * image.height > self.max_pixels:
+                raise Image.DecompressionBombError(
+                    f"{image.width} × {image.height}, more than {self.max_pixels // 10**6} million"
+                )
             image = upright(image)
             deep = image.mode.startswith("I") or image.mode == "F"  # more than 8 bits, which only `to_grey` scales
             return to_rgb(to_grey(image) if deep else image)
 
     def _render(self, index: int) -> Image.Image:
-        with self._pdf() as document:
+        with PDFIUM, self._pdf() as document:
             page = document[index]
             width, height = page.get_size()  # in points, 72 to the inch
-            scale = min(PDF_DPI / 72, (MAX_PDF_PIXELS / (width * height)) ** 0.5)
+            scale = min(
+                PDF_DPI / 72, (min(MAX_PDF_PIXELS, self.max_pixels or MAX_PDF_PIXELS) / (width * height)) ** 0.5
+            )
             return page.render(scale=scale).to_pil().convert("RGB")

@@ -1,15 +1,22 @@
 """PDF of page images with their text behind it, to be searched and copied."""
 
 import io
+import logging
 import math
 from collections.abc import Iterable
 from importlib.resources import as_file, files
 
 from PIL import Image
+from reportlab.lib.utils import ImageReader
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.ttfonts import TTFont
+from reportlab.pdfgen.canvas import Canvas
 
 from .page import Page, Word
 from .page_images import PDF_DPI
 
+
+logger = logging.getLogger(__name__)
 
 FONT = "Mali-LightItalic"  # any that has the letters would do: nobody sees it
 INVISIBLE = 3
@@ -17,14 +24,15 @@ JPEG_QUALITY = 85
 
 
 def to_pdf(pages: Iterable[tuple[Page, Image.Image]]) -> bytes:
-    """Pages in pixels of their images, at 300 pixels to the inch, as a PDF whose words lie where they were read."""
-    from reportlab.lib.utils import ImageReader
-    from reportlab.pdfbase import pdfmetrics
-    from reportlab.pdfbase.ttfonts import TTFont
-    from reportlab.pdfgen.canvas import Canvas
+    """
+    Pages in pixels of their images, at 300 pixels to the inch, as a PDF whose words lie where they were read.
 
+    Letters that the font lacks cannot be searched for; a warning names them.
+    """
     with as_file(files("htr_convtext") / "fonts" / f"{FONT}.ttf") as file:
-        pdfmetrics.registerFont(TTFont(FONT, file))
+        font = TTFont(FONT, file)
+    pdfmetrics.registerFont(font)
+    missing: set[str] = set()
     buffer = io.BytesIO()
     canvas = Canvas(buffer)
     canvas.setCreator("HTR-ConvText")
@@ -38,8 +46,11 @@ def to_pdf(pages: Iterable[tuple[Page, Image.Image]]) -> bytes:
         for line in page.lines:
             for word in line.words:
                 _write_word(canvas, word, image.height)
+                missing.update(char for char in word.text if ord(char) not in font.face.charToGlyph)
         canvas.showPage()
     canvas.save()
+    if missing:
+        logger.warning("In the PDF these cannot be searched for: %s", " ".join(sorted(missing)))
     return buffer.getvalue()
 
 

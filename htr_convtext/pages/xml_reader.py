@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .geometry import Points, parse_points
@@ -45,8 +46,20 @@ def read_page(path: str | os.PathLike) -> Page:
         raise ValueError(f"{path}: it must describe one page, not {len(pages)}.")
     try:
         return _page_of_page_xml(tree, pages[0]) if kind == "PcGts" else _page_of_alto(tree, pages[0])
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: damaged {kind}. ({error})") from None
+
+
+def root_name(path: str | os.PathLike) -> str | None:
+    """The name of the root element of a file without its namespace; `None` if it is no XML."""
+    from lxml import etree
+
+    try:
+        with open(path, "rb") as handle:
+            _, root = next(etree.iterparse(handle, events=("start",), resolve_entities=False, no_network=True))
+    except etree.XMLSyntaxError:
+        return None
+    return etree.QName(root).localname
 
 
 def _page_of_page_xml(tree: "_ElementTree", page: "_Element") -> Page:
@@ -59,28 +72,55 @@ def _page_of_page_xml(tree: "_ElementTree", page: "_Element") -> Page:
         )
 
     ids = line_ids(page)
-    order = {
-        reference.get("regionRef"): n for n, reference in enumerate(page.iterfind("{*}ReadingOrder//*[@regionRef]"))
-    }
-    regions = [
-        Region(parent.get("id", ""), _points_of_page_xml(parent.find("{*}Coords")), list(map(read_line, lines)))
-        for parent, lines in _lines_by_parent(page)
-    ]
+    order = _reading_order(page)
+    found = sorted(_lines_by_parent(page), key=lambda item: order(item[0]))
     return Page(
         image=base_name(page.get("imageFilename", "")),
         width=float(page.get("imageWidth", 0)),
         height=float(page.get("imageHeight", 0)),
-        regions=sorted(regions, key=lambda region: order.get(region.id, len(order))),
+        regions=[
+            Region(parent.get("id", ""), _points_of_page_xml(parent.find("{*}Coords")), list(map(read_line, lines)))
+            for parent, lines in found
+        ],
         source=tree,
     )
 
 
+def _reading_order(page: "_Element") -> Callable[["_Element"], int]:
+    """The place of an element: its own in the `ReadingOrder`, or that of what it lies in; after all if it has none."""
+    places: dict[str | None, int] = {}
+
+    def collect(group: "_Element") -> None:
+        for child in sorted(group.iterchildren("{*}*"), key=lambda child: int(child.get("index", 0))):
+            if child.get("regionRef"):
+                places.setdefault(child.get("regionRef"), len(places))
+            collect(child)
+
+    for group in page.iterfind("{*}ReadingOrder"):
+        collect(group)
+
+    def place(element: "_Element") -> int:
+        around = (places.get(each.get("id")) for each in (element, *element.iterancestors()))
+        return next((found for found in around if found is not None), len(places))
+
+    return place
+
+
 def line_ids(page: "_Element") -> dict["_Element", str]:
     """The lines of a page and their ids; one without, or with that of another, is named by its place in the file."""
+    lines = list(page.iterfind(".//{*}TextLine"))
+    first: dict[str, _Element] = {}
+    for line in lines:
+        first.setdefault(line.get("id") or line.get("ID") or "", line)
     ids: dict[_Element, str] = {}
-    for number, line in enumerate(page.iterfind(".//{*}TextLine"), 1):
-        identifier = line.get("id") or line.get("ID")
-        ids[line] = identifier if identifier and identifier not in ids.values() else f"line_{number}"
+    for number, line in enumerate(lines, 1):
+        identifier = line.get("id") or line.get("ID") or ""
+        if not identifier or first[identifier] is not line:
+            identifier = f"line_{number}"
+            while identifier in first:
+                identifier += "_"
+            first[identifier] = line
+        ids[line] = identifier
     return ids
 
 

@@ -30,7 +30,7 @@ def to_xml(page: Page, kind: Literal["page", "alto"]) -> bytes:
         "alto": ("alto", _new_alto, _fill_alto),
     }[kind]
     is_source = page.source is not None and etree.QName(page.source.getroot()).localname == root_name
-    root = copy.deepcopy(page.source.getroot()) if is_source else build(page)
+    root = copy.deepcopy(page.source).getroot() if is_source else build(page)
     element = root.find(".//{*}Page")
     scale = _scale_to(element, page)
     lines = {line.id: line for line in page.lines if line.score is not None or not is_source}
@@ -38,7 +38,7 @@ def to_xml(page: Page, kind: Literal["page", "alto"]) -> bytes:
         if identifier in lines:
             fill(line_element, lines[identifier], scale)
     if kind == "page":
-        _update_page_xml(root)
+        _update_page_xml(root, page)
     if not is_source:
         etree.indent(root)
     return etree.tostring(root.getroottree(), xml_declaration=True, encoding="UTF-8")
@@ -46,8 +46,8 @@ def to_xml(page: Page, kind: Literal["page", "alto"]) -> bytes:
 
 def _scale_to(element: etree._Element, page: Page) -> Callable[[Points], Points]:
     """From the units of `page` to those of the file."""
-    width = float(element.get("imageWidth") or element.get("WIDTH") or page.width)
-    height = float(element.get("imageHeight") or element.get("HEIGHT") or page.height)
+    width = float(element.get("imageWidth") or element.get("WIDTH") or 0) or page.width
+    height = float(element.get("imageHeight") or element.get("HEIGHT") or 0) or page.height
     return lambda points: scale_points(points, width / page.width, height / page.height)
 
 
@@ -57,6 +57,12 @@ def _outline(region: Region) -> Points:
         return region.polygon
     left, top, right, bottom = bounding_box([point for line in region.lines for point in line.polygon] or [(0, 0)])
     return [(left, top), (right, top), (right, bottom), (left, bottom)]
+
+
+def _add_child(parent: etree._Element, name: str, **attributes: str) -> etree._Element:
+    """A new last element within another, of its namespace if it has one."""
+    namespace = etree.QName(parent).namespace
+    return etree.SubElement(parent, f"{{{namespace}}}{name}" if namespace else name, **attributes)
 
 
 def _now() -> str:
@@ -93,25 +99,25 @@ def _new_page_xml(page: Page) -> etree._Element:
 
 def _add_page_xml_points(parent: etree._Element, name: str, points: Points) -> None:
     """Points as whole numbers, two at least, as the schema wants them; as elements where it is older than 2013."""
-    namespace = etree.QName(parent).namespace
-    element = etree.SubElement(parent, f"{{{namespace}}}{name}")
+    element = _add_child(parent, name)
     whole = [(max(0, round(x)), max(0, round(y))) for x, y in points] or [(0, 0)]
     whole = whole * 2 if len(whole) == 1 else whole
+    namespace = etree.QName(parent).namespace or ""
     if "/2009-" in namespace or "/2010-" in namespace:
         for x, y in whole:
-            etree.SubElement(element, f"{{{namespace}}}Point", x=str(x), y=str(y))
+            _add_child(element, "Point", x=str(x), y=str(y))
     else:
         element.set("points", " ".join(f"{x},{y}" for x, y in whole))
 
 
 def _fill_page_xml(element: etree._Element, line: PageLine, scale: Callable[[Points], Points]) -> None:
-    namespace = etree.QName(element).namespace
     for child in [*element.findall("{*}Word"), *element.findall("{*}TextEquiv")]:
         element.remove(child)
-    place = sum(1 for child in element if etree.QName(child).localname in ("AlternativeImage", "Coords", "Baseline"))
+    before = [element.find(f"{{*}}{name}") for name in ("AlternativeImage", "Coords", "Baseline")]
+    place = max((element.index(child) + 1 for child in before if child is not None), default=0)
     added = []
     for number, word in enumerate(line.words, 1):
-        word_element = etree.SubElement(element, f"{{{namespace}}}Word", id=f"{line.id}_w{number}")
+        word_element = _add_child(element, "Word", id=f"{line.id}_w{number}")
         _add_page_xml_points(word_element, "Coords", scale(word.polygon))
         _add_page_xml_text(word_element, word.text, word.score)
         added.append(word_element)
@@ -121,21 +127,24 @@ def _fill_page_xml(element: etree._Element, line: PageLine, scale: Callable[[Poi
 
 
 def _add_page_xml_text(parent: etree._Element, text: str, score: float | None) -> etree._Element:
-    namespace = etree.QName(parent).namespace
-    element = etree.SubElement(parent, f"{{{namespace}}}TextEquiv")
+    element = _add_child(parent, "TextEquiv")
     if score is not None:
         element.set("conf", f"{score:.4f}")
-    etree.SubElement(element, f"{{{namespace}}}Unicode").text = text
+    _add_child(element, "Unicode").text = text
     return element
 
 
-def _update_page_xml(root: etree._Element) -> None:
-    """The text of regions that have one of their own, and the time of the change."""
+def _update_page_xml(root: etree._Element, page: Page) -> None:
+    """The text of regions that have one of their own and of which lines were read, and the time of the change."""
+    texts = {
+        region.id: "\n".join(line.text for line in region.lines)
+        for region in page.regions
+        if any(line.score is not None for line in region.lines)
+    }
     for region in root.iterfind(".//{*}TextRegion"):
         text = region.find("{*}TextEquiv/{*}Unicode")
-        lines = region.findall("{*}TextLine")
-        if text is not None and lines:
-            text.text = "\n".join(line.findtext("{*}TextEquiv/{*}Unicode") or "" for line in lines)
+        if text is not None and region.get("id") in texts:
+            text.text = texts[region.get("id")]
     changed = root.find("{*}Metadata/{*}LastChange")
     if changed is not None:
         changed.text = _now()
@@ -186,23 +195,19 @@ def _set_alto_shape(element: etree._Element, polygon: Points) -> None:
     left, top, right, bottom = bounding_box(polygon)
     for name, value in (("HPOS", left), ("VPOS", top), ("WIDTH", right - left), ("HEIGHT", bottom - top)):
         element.set(name, _number(value))
-    namespace = etree.QName(element).namespace
-    if "ns-v2" in namespace or "ns-v3" in namespace:  # not all of their elements have a shape
-        return
-    shape = etree.SubElement(element, f"{{{namespace}}}Shape")
-    etree.SubElement(shape, f"{{{namespace}}}Polygon", POINTS=_alto_points(polygon))
+    if "ns-v4" in (etree.QName(element).namespace or ""):  # before, not all of these elements have a shape
+        _add_child(_add_child(element, "Shape"), "Polygon", POINTS=_alto_points(polygon))
 
 
 def _fill_alto(element: etree._Element, line: PageLine, scale: Callable[[Points], Points]) -> None:
-    namespace = etree.QName(element).namespace
-    for child in element.findall("{*}*"):
-        if etree.QName(child).localname in ("String", "SP", "HYP"):
+    for name in ("String", "SP", "HYP"):
+        for child in element.findall(f"{{*}}{name}"):
             element.remove(child)
     for number, word in enumerate(line.words, 1):
         if number > 1:
-            etree.SubElement(element, f"{{{namespace}}}SP")
-        string = etree.SubElement(element, f"{{{namespace}}}String", ID=f"{line.id}_w{number}", CONTENT=word.text)
+            _add_child(element, "SP")
+        string = _add_child(element, "String", ID=f"{line.id}_w{number}", CONTENT=word.text)
         string.set("WC", f"{word.score:.4f}")
         _set_alto_shape(string, scale(word.polygon))
     if not line.words:  # the schema wants one
-        etree.SubElement(element, f"{{{namespace}}}String", CONTENT=line.text)
+        _add_child(element, "String", CONTENT=line.text)
