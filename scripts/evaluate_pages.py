@@ -55,9 +55,10 @@ def main() -> int:
             image = PageImages(document.image)[0]
             truth = in_pixels(read_page(document.layout), image)
             found, given = (transcribe_image(image, pipeline, layout) for layout in (None, truth))
-            measures[str(document.name)] = measure_page(truth, found, given, policy)
+            name = str(document.layout if str(document.name) in measures else document.name)
+            measures[name] = measure_page(truth, found, given, policy)
         except (ValueError, OSError, ModuleNotFoundError) as error:
-            failed.append(str(error))
+            failed.append(f"{document.layout}: {error}")
     for reason in failed:
         print(f"evaluate_pages.py: left out: {reason}", file=sys.stderr)
     if not measures:

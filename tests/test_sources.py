@@ -336,7 +336,7 @@ def test_lines_are_cut_by_their_polygon():
     assert crop[2, 2] == 100  # within the triangle
     assert crop[-2, -2] == 255  # outside
     assert cut_line(page, [(-5, -5), (500, -5), (500, 500), (-5, 500)]).image.size == (100, 50)
-    for outside in ([], [(3, 3)], [(200, 200), (300, 200), (300, 300)]):
+    for outside in ([], [(3, 3)], [(3.5, 3.5)], [(200, 200), (300, 200), (300, 300)]):
         with pytest.raises(ValueError, match="no area"):
             cut_line(page, outside)
     with pytest.raises(ValueError, match="pairs"):

@@ -58,11 +58,10 @@ def cut_lines(items: list[dict]) -> Iterator[dict]:
         file, page = Path(item["xml"]), read_page(item["xml"])
         try:
             image = open_image(item["image"])
-        except ValueError as error:
-            logger.warning("%s; its lines are empty images.", error)
-            image = None
-        if image is not None:
             page = in_pixels(page, image)
+        except ValueError as error:
+            logger.warning("%s: %s; its lines are empty images.", file, error)
+            image = None
         for line in filter(is_usable, page.lines):
             name = f"{file.stem}#{line.id}"
             content = {"bytes": b"", "path": name}

@@ -86,7 +86,7 @@ def measure_page(truth: Page, found: Page, given: Page, normalize: Callable[[str
     """
     lines = [line for line in truth.lines if line.polygon and line.text.strip()]
     pairs = match_lines(lines, found.lines)
-    read = {line.id: line.text for line in given.lines}
+    read = {line.id: "" if line.error else line.text for line in given.lines}
 
     def count(references: list[str], predictions: list[str]) -> tuple[int, int]:
         counts = count_lines([*map(normalize, references)], [*map(normalize, predictions)]).sum()

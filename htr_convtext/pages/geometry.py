@@ -101,7 +101,7 @@ def cut_line(image: Image.Image, polygon: Points, baseline: Points = ()) -> Line
 
 
 def _box_within(image: Image.Image, polygon: Points) -> tuple[int, int, int, int]:
-    left, top, right, bottom = bounding_box(polygon) if polygon else (0, 0, 0, 0)
+    left, top, right, bottom = bounding_box(polygon) if len(polygon) > 1 else (0, 0, 0, 0)
     box = (max(0, math.floor(left)), max(0, math.floor(top)))
     box += (min(image.width, math.ceil(right)), min(image.height, math.ceil(bottom)))
     if box[0] >= box[2] or box[1] >= box[3]:
