@@ -14,6 +14,7 @@ that was broken off, or has such a page, are kept in DIR/NAME.pages for the next
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -27,17 +28,19 @@ from htr_convtext.cli import positive_int
 from htr_convtext.pages import Page, PageImages, TextDetector, read_page, transcribe_image
 from htr_convtext.pages.documents import Document, find_documents
 from htr_convtext.pages.kept_pages import KeptPages
-from htr_convtext.pages.outputs import ONE_PAGE_A_FILE, SUFFIXES, format_pages, write_whole
+from htr_convtext.pages.output_plan import Output, plan_outputs
+from htr_convtext.pages.outputs import SUFFIXES, format_pages, write_whole
 from htr_convtext.recognition import load_pipeline
 
 
 class Transcriber:
     """Reads the pages of documents one by one, and counts."""
 
-    def __init__(self, arguments: argparse.Namespace):
+    def __init__(self, arguments: argparse.Namespace, progress: tqdm):
+        self.arguments = arguments
+        self.progress = progress
         self.pipeline = load_pipeline(arguments.model, arguments.device)
         self.segmenter = TextDetector()
-        self.batch_size = arguments.batch_size
         self.pages = self.lines = self.done = self.failures = 0
 
     def fail(self, error: object) -> None:
@@ -47,53 +50,95 @@ class Transcriber:
     def warn(self, text: object) -> None:
         tqdm.write(f"transcribe.py: {text}", file=sys.stderr)
 
-    def read(
-        self, document: Document, images: PageImages, index: int, kept: KeptPages | None
-    ) -> tuple[Page, Image.Image] | None:
-        """A page, new or kept, and its image, or `None` if it could not be read."""
+    def do(self, output: Output) -> None:
+        """Reads and writes the pages of an output, unless it is there."""
+        target, kept = output.target, None
+        if target and len(output.indices) > 1:
+            kept = KeptPages(target, {"model": self.arguments.model, "find_lines": self.arguments.find_lines})
+            if self.arguments.overwrite:
+                kept.clear()
+        is_whole = target and target.exists() and not (kept and kept.folder.exists())
+        if is_whole and not self.arguments.overwrite:
+            self.done += len(output.indices)
+            self.progress.update(len(output.indices))
+            return
+        failures = self.failures
+        results = self.read(output, kept)
         try:
-            image = images[index]
-            page = kept.get(index + 1, newer_than=document.image) if kept else None
-            if page:
-                self.done += 1
-                return page, image
-            layout = read_page(document.layout) if document.layout else None
-            page = transcribe_image(
-                image, self.pipeline, layout if layout and layout.lines else None, self.segmenter, self.batch_size
-            )
-        except (ValueError, OSError) as error:
-            self.fail(error)
-            return None
+            first = next(results, None)
+            if first is None:
+                return
+            content = format_pages(chain([first], results), self.arguments.format)
+            if target is None:
+                with self.progress.external_write_mode(file=sys.stderr):
+                    sys.stdout.buffer.write(content)
+                    sys.stdout.flush()
+                return
+            write_whole(target, content)
+        except Exception as error:  # whatever it is, the other documents are to be read
+            self.fail(f"{target or output.document.image}: {error or type(error).__name__}")
+            return
+        if kept and self.failures == failures:
+            kept.clear()
+
+    def read(self, output: Output, kept: KeptPages | None) -> Iterator[tuple[Page, Image.Image]]:
+        """The pages, new or kept, and their images, without those that could not be read."""
+        document = output.document
+        for index in output.indices:
+            name = f"{document.layout or document.image}, page {index + 1}"
+            try:
+                image = output.images[index]
+                page = kept.get(index + 1, newer_than=document.image) if kept else None
+                if page:
+                    self.done += 1
+                else:
+                    page = replace(self.transcribe(document, image, name), number=index + 1)
+                    if kept:
+                        kept.put(page)
+            except Exception as error:  # whatever it is, the other pages are to be read
+                text = str(error) or type(error).__name__
+                self.fail(text if str(document.image) in text else f"{name}: {text}")
+                continue
+            finally:
+                self.progress.update()
+            yield page, image
+
+    def transcribe(self, document: Document, image: Image.Image, name: str) -> Page:
+        layout = read_page(document.layout) if document.layout else None
+        if layout and not layout.lines:
+            self.warn(f"{document.layout} has no lines; they are found, and the output is a new file.")
+            layout = None
+        page = transcribe_image(image, self.pipeline, layout, self.segmenter, self.arguments.batch_size)
         for line in page.lines:
             if line.error:
                 self.fail(f"{document.layout}, {line.id}: {line.error}")
         if page.is_sideways:
-            self.warn(f"{document.image}, page {index + 1}: it seems to lie on its side; turn it and do it again.")
+            self.warn(f"{name}: it seems to lie on its side; turn it and do it again.")
         self.pages += 1
         self.lines += len(page.lines)
-        page = replace(page, image=page.image or document.image.name, number=index + 1)
-        if kept:
-            kept.put(page)
-        return page, image
+        # A name that is not UTF-8 could not be written.
+        return replace(page, image=page.image or os.fsencode(document.image.name).decode(errors="replace"))
 
 
-def is_done(target: Path, document: Document, kept: KeptPages | None) -> bool:
-    """Whether the output is there, whole, and not older than what it is made from."""
-    if not target.exists() or (kept and kept.folder.exists()):
-        return False
-    sources = [path for path in (document.image, document.layout) if path]
-    return all(target.stat().st_mtime >= source.stat().st_mtime for source in sources)
-
-
-def targets(document: Document, count: int, arguments: argparse.Namespace) -> list[tuple[Path | None, list[int]]]:
-    """The output files of a document of `count` pages, `None` for the terminal, and the pages that each has."""
-    if not arguments.output:
-        return [(None, list(range(count)))]
-    suffix = SUFFIXES[arguments.format]
-    stem = Path(arguments.output, document.name)
-    if arguments.format not in ONE_PAGE_A_FILE or count == 1:
-        return [(stem.with_name(stem.name + suffix), list(range(count)))]
-    return [(stem.with_name(f"{stem.name}_{index + 1:04}{suffix}"), [index]) for index in range(count)]
+def open_documents(
+    arguments: argparse.Namespace,
+) -> tuple[list[Output], list[str]]:
+    """What is to be done, and the errors of the pages that cannot be opened."""
+    folder = Path(arguments.output) if arguments.output else None
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in arguments.pages:
+            if arguments.format not in ("text", "jsonl") and folder.resolve() == Path(path).resolve():
+                raise ValueError(f"{path} is to be read; choose another --output.")
+    format_pages([(Page("", 1, 1, []), Image.new("RGB", (1, 1)))], arguments.format)  # whether all is installed
+    documents, failed = find_documents(arguments.pages, not arguments.find_lines, leave_out=folder)
+    opened = []
+    for document in documents:
+        try:
+            opened.append((document, PageImages(document.image)))
+        except ValueError as error:
+            failed.append(str(error))
+    return plan_outputs(opened, folder, arguments.format), failed
 
 
 def main() -> int:
@@ -115,57 +160,16 @@ def main() -> int:
         parser.error(f"--format {arguments.format} needs --output")
 
     try:
-        documents, failed = find_documents(arguments.pages, use_layout=not arguments.find_lines)
-        for document in documents:
-            for target, _ in targets(document, 1, arguments):
-                if target and document.layout and target.resolve() == document.layout.resolve():
-                    raise ValueError(f"{target} would be written over; choose another --output.")
-        transcriber = Transcriber(arguments)
+        outputs, failed = open_documents(arguments)
+        total = sum(len(output.indices) for output in outputs)
+        with tqdm(total=total, unit="page", file=sys.stderr, disable=None) as progress:
+            transcriber = Transcriber(arguments, progress)
+            for error in failed:
+                transcriber.fail(error)
+            for output in outputs:
+                transcriber.do(output)
     except (ValueError, OSError, ModuleNotFoundError) as error:
         sys.exit(f"transcribe.py: {error}")
-    for error in failed:
-        transcriber.fail(error)
-
-    opened: list[tuple[Document, PageImages]] = []
-    for document in documents:
-        try:
-            opened.append((document, PageImages(document.image)))
-        except (ValueError, ModuleNotFoundError) as error:
-            transcriber.fail(error)
-    with tqdm(total=sum(len(images) for _, images in opened), unit="page", file=sys.stderr, disable=None) as progress:
-
-        def read(
-            document: Document, images: PageImages, indices: list[int], kept: KeptPages | None
-        ) -> Iterator[tuple[Page, Image.Image]]:
-            for index in indices:
-                result = transcriber.read(document, images, index, kept)
-                progress.update()
-                if result:
-                    yield result
-
-        for document, images in opened:
-            for target, indices in targets(document, len(images), arguments):
-                kept = KeptPages(target) if target and len(indices) > 1 else None
-                if kept and arguments.overwrite:
-                    kept.clear()
-                if target and not arguments.overwrite and is_done(target, document, kept):
-                    transcriber.done += len(indices)
-                    progress.update(len(indices))
-                    continue
-                failures = transcriber.failures
-                results = read(document, images, indices, kept)
-                first = next(results, None)
-                if first is None:
-                    continue
-                content = format_pages(chain([first], results), arguments.format)
-                if not target:
-                    with progress.external_write_mode(file=sys.stderr):
-                        sys.stdout.buffer.write(content)
-                        sys.stdout.flush()
-                    continue
-                write_whole(target, content)
-                if kept and transcriber.failures == failures:
-                    kept.clear()
     print(
         f"transcribe.py: {transcriber.pages} pages with {transcriber.lines} lines read, "
         f"{transcriber.done} done before, {transcriber.failures} errors.",

@@ -59,3 +59,4 @@ def test_a_pipeline_with_beam_search():
     )
     assert searched["text"] == greedy["text"]
     assert searched["characters"] == greedy["characters"]
+    assert read(str(ROOT / "examples" / "it_2.jpg"), decoder=lambda probabilities: [5, 6])["text"] != greedy["text"]

@@ -4,6 +4,7 @@ import json
 import os
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -11,9 +12,11 @@ from PIL import Image
 from htr_convtext import load_pipeline
 from htr_convtext.evaluation import error_rates
 from htr_convtext.evaluation.pages import match_lines, measure_page
-from htr_convtext.pages import Page, PageLine, Region, cut_line, read_page, transcribe, transcribe_image
+from htr_convtext.pages import Page, PageImages, PageLine, Region, cut_line, read_page, transcribe, transcribe_image
 from htr_convtext.pages.documents import find_documents
 from htr_convtext.pages.kept_pages import KeptPages
+from htr_convtext.pages.layout import in_pixels
+from htr_convtext.pages.output_plan import plan_outputs
 from htr_convtext.pages.transcription import corrected
 from htr_convtext.pages.xml_writer import to_xml
 from tests.conftest import ROOT, run_script
@@ -85,6 +88,22 @@ def test_lines_that_are_given_are_read_where_they_are(page, pipeline):
     ]
 
 
+def test_lines_with_only_a_baseline_in_two_columns():
+    lines = [
+        PageLine(f"{x}_{y}", "", [], [(x, y + x / 100), (x + 400, y + x / 100)])
+        for x in (100, 700)
+        for y in (60, 120, 180)
+    ]
+    page = in_pixels(Page("", 1200, 300, [Region("r", [], lines)]), Image.new("L", (1200, 300)))
+    # 60 pixels from line to line in a column; 6 from one column to the other do not count
+    assert page.lines[0].polygon == [(100, 61 - 45), (500, 61 - 45), (500, 61 + 18), (100, 61 + 18)]
+
+
+def test_a_layout_of_an_image_that_was_turned(page, pipeline):
+    with pytest.raises(ValueError, match=r"1500 × 1240, but the image is 1240 × 1500"):
+        transcribe(EXAMPLE, pipeline, replace(page, width=1500, height=1240))
+
+
 def test_a_page_with_nothing_on_it(pipeline):
     page = transcribe_image(Image.new("RGB", (400, 300), "white"), pipeline)
     assert page.lines == []
@@ -135,7 +154,7 @@ def transcribe_nothing(page: Page) -> Page:
 # --- documents and programs ---
 
 
-def test_documents_of_a_folder(page, tmp_path):
+def test_documents_of_a_folder(page, tmp_path, monkeypatch):
     folder = tmp_path / "export"
     (folder / "page").mkdir(parents=True)
     for name in ("a.jpg", "b.jpg", "c.pdf"):
@@ -151,15 +170,46 @@ def test_documents_of_a_folder(page, tmp_path):
     assert failed == []
     documents, _ = find_documents([folder], use_layout=False)
     assert [d.image.name for d in documents] == ["a.jpg", "b.jpg", "c.pdf"]
-    (folder / "b.png").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"b\.jpg and .*b\.png would both"):
-        find_documents([folder])
-    (folder / "b.png").unlink()
+    documents, _ = find_documents([folder / "page" / "a.xml"], use_layout=False)
+    assert [(d.image.name, d.layout) for d in documents] == [("a.jpg", None)]
+    documents, _ = find_documents([folder / "a.jpg", folder / "page" / "a.xml"])
+    assert [d.layout and d.layout.name for d in documents] == ["a.xml"]
+    assert len(find_documents([folder], leave_out=folder / "page")[0]) == 3
+    monkeypatch.chdir(folder / "page")
+    assert find_documents(["a.xml"])[1] == []
     (folder / "a.jpg").unlink()
     assert "no page image a.jpg" in find_documents([folder])[1][0]
     assert "but <mets>" in find_documents([folder / "mets.xml"])[1][0]
     with pytest.raises(ValueError, match="no pages"):
         find_documents([folder / "page"], use_layout=False)
+
+
+def test_nothing_is_written_over(page, tmp_path):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    out.mkdir()
+    image = Image.new("L", (30, 20))
+    image.save(folder / "a.jpg")
+
+    def plan(output_format: str, *paths: Path) -> list[str]:
+        documents, _ = find_documents(paths or [folder])
+        opened = [(document, PageImages(document.image)) for document in documents]
+        return [output.target.name for output in plan_outputs(opened, out, output_format)]
+
+    image.save(folder / "b.tif", save_all=True, append_images=[image])
+    assert plan("text") == ["a.txt", "b.txt"]
+    assert plan("alto") == ["a.xml", "b_0001.xml", "b_0002.xml"]
+    image.save(folder / "b_0002.jpg")
+    with pytest.raises(ValueError, match=r"b\.tif and .*b_0002\.jpg would both"):
+        plan("page")
+    assert plan("pdf", folder / "a.jpg") == ["a.pdf"]
+    image.save(out / "a.pdf")
+    with pytest.raises(ValueError, match=r"out.a\.pdf would be written over"):
+        plan("pdf", out / "a.pdf")
+    (out / "a.xml").write_bytes(to_xml(page, "page"))
+    assert plan("page", folder / "a.jpg") == ["a.xml"]
+    with pytest.raises(ValueError, match=r"out.a\.xml is there already, but in another format"):
+        plan("alto", folder / "a.jpg")
 
 
 def test_transcribe_script_goes_on_where_it_stopped(page, tmp_path):
@@ -185,6 +235,13 @@ def test_transcribe_script_goes_on_where_it_stopped(page, tmp_path):
     assert (out / "one.xml").stat().st_mtime_ns == kept
     assert (out / "two_0002.xml").exists()
 
+    # outputs within the folder are not taken for pages; with the pages they could not be told from them
+    inside = ("transcribe.py", folder / "one.jpg", folder, "--format", "page", "--output", folder / "inside")
+    run_script(*inside)
+    assert "3 done before, 0 errors" in run_script(*inside).stderr
+    done = run_script("transcribe.py", folder, "--format", "page", "--output", folder, expect=1)
+    assert "choose another --output" in done.stderr
+
     # the lines of the XML files, with their ids, in another format
     done = run_script("transcribe.py", out / "one.xml", folder / "two.tif", "--format", "jsonl", expect=1)
     assert "no page image" in done.stderr
@@ -195,6 +252,9 @@ def test_transcribe_script_goes_on_where_it_stopped(page, tmp_path):
     assert json.loads(done.stdout.splitlines()[0])["line"] == "my_line"
     done = run_script("transcribe.py", folder / "one.xml", "--format", "page", "--output", folder, expect=1)
     assert "would be written over" in done.stderr
+    (tmp_path / "file").write_text("")
+    done = run_script("transcribe.py", folder / "one.xml", "--output", tmp_path / "file", expect=1)
+    assert "File exists" in done.stderr
 
 
 def test_a_document_goes_on_where_it_stopped(page, tmp_path):
@@ -202,10 +262,11 @@ def test_a_document_goes_on_where_it_stopped(page, tmp_path):
     small.save(tmp_path / "two.tif", save_all=True, append_images=[small.rotate(180)])
     command = ("transcribe.py", tmp_path / "two.tif", "--format", "jsonl", "--output", tmp_path)
     target = tmp_path / "two.jsonl"
-    kept = KeptPages(target)
+    kept = KeptPages(target, {"model": None, "find_lines": False})
     kept.put(page)
     kept.put(replace(page, number=2))
     assert kept.get(2, newer_than=tmp_path / "two.tif") == replace(page, number=2)
+    assert KeptPages(target, {"model": "other", "find_lines": False}).get(2, newer_than=tmp_path / "two.tif") is None
     (kept.folder / "0002.json").unlink()
     done = run_script(*command)
     assert "1 pages" in done.stderr

@@ -28,50 +28,54 @@ class Document:
     name: Path
 
 
-def find_documents(paths: Iterable[str | os.PathLike], use_layout: bool = True) -> tuple[list[Document], list[str]]:
+def find_documents(
+    paths: Iterable[str | os.PathLike], use_layout: bool = True, leave_out: str | os.PathLike | None = None
+) -> tuple[list[Document], list[str]]:
     """
     The documents of files and folders, sorted, and the errors of those that cannot be read. Others are passed over.
 
-    A PAGE-XML or ALTO file stands for the image that it describes. An image that is so described in the same folder is
-    not taken a second time.
+    A PAGE-XML or ALTO file stands for the image that it describes. An image that is so described is not taken a second
+    time.
 
     Args:
-        use_layout: Whether to take the lines of PAGE-XML and ALTO files; else images alone are looked for.
+        use_layout: Whether to take the lines of PAGE-XML and ALTO files. If not, the ones in folders are passed over,
+            and one that is named itself stands for its image alone.
+        leave_out: A folder in these folders that is not searched.
 
     Raises:
-        ValueError: names two files whose outputs would have the same name, or if nothing was found.
+        ValueError: if nothing was found.
     """
-    documents: list[Document] = []
-    failed: list[str] = []
+    outside = Path(leave_out).resolve() if leave_out is not None else None
+    files: list[tuple[Path, Path, bool]] = []  # with the folder that its name starts from, and whether it was named
     for path in map(Path, paths):
-        files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-        root = path if path.is_dir() else path.parent
-        described = set()
-        for file in files:
-            if file.suffix.lower() != ".xml" or not use_layout:
-                continue
-            try:
-                image = find_page_image(file, read_page(file))
-            except (OSError, ValueError) as error:
-                if not (path.is_dir() and isinstance(error, NotAPageError)):
-                    failed.append(str(error))
-                continue
-            described.add(image)
-            documents.append(Document(image, file, file.relative_to(root).with_suffix("")))
-        for file in files:
-            is_page = file.suffix.lower() in (*IMAGE_SUFFIXES, ".pdf") or not path.is_dir()
-            if is_page and file.suffix.lower() != ".xml" and file not in described:
-                documents.append(Document(file, None, file.relative_to(root).with_suffix("")))
-    names: dict[Path, Path] = {}
-    for document in documents:
-        file = document.layout or document.image
-        if names.setdefault(document.name, file) != file:
-            raise ValueError(
-                f"{names[document.name]} and {file} would both be written to {document.name}; do them apart."
-            )
+        if path.is_dir():
+            found = sorted(file for file in path.rglob("*") if file.is_file())
+            files += [(file, path, False) for file in found if outside not in file.resolve().parents]
+        else:
+            files.append((path, path.parent, True))
+    documents: dict[Path, Document] = {}
+    failed: list[str] = []
+    described: set[Path] = set()
+    for file, root, is_named in files:
+        if file.suffix.lower() != ".xml" or not (use_layout or is_named):
+            continue
+        try:
+            image = find_page_image(file, read_page(file))
+        except (OSError, ValueError) as error:
+            if is_named or not isinstance(error, NotAPageError):
+                failed.append(str(error))
+            continue
+        described.add(image.resolve())
+        layout = file if use_layout else None
+        documents[file.resolve()] = Document(image, layout, file.relative_to(root).with_suffix(""))
+    for file, root, is_named in files:
+        suffix = file.suffix.lower()
+        is_page = suffix in (*IMAGE_SUFFIXES, ".pdf") or (is_named and suffix != ".xml")
+        if is_page and file.resolve() not in described:
+            documents.setdefault(file.resolve(), Document(file, None, file.relative_to(root).with_suffix("")))
     if not documents and not failed:
         raise ValueError(f"There are no pages in {', '.join(map(str, paths))}.")
-    return sorted(documents, key=lambda document: document.name), failed
+    return sorted(documents.values(), key=lambda document: document.name), failed
 
 
 def find_page_image(file: Path, page: Page) -> Path:
@@ -81,7 +85,8 @@ def find_page_image(file: Path, page: Page) -> Path:
     Raises:
         ValueError: if there is none.
     """
-    folders = (file.parent, file.parent.parent)
+    beside = file.parent
+    folders = (beside, beside.parent if beside.name else beside / "..")
     names = [page.image] if page.image else []
     for name in [*names, *(file.stem + suffix for suffix in IMAGE_SUFFIXES)]:
         for folder in folders:

@@ -10,21 +10,28 @@ from .page import Character, Page, PageLine, Region, Word
 
 
 class KeptPages:
-    """A folder beside an output file, called as it with `.pages`, with a JSON file for each page that was read."""
+    """
+    A folder beside an output file, called as it with `.pages`, with a JSON file for each page that was read.
 
-    def __init__(self, target: Path):
+    Args:
+        settings: How the pages are read; one that was read otherwise is not taken.
+    """
+
+    def __init__(self, target: Path, settings: dict):
         self.folder = target.with_name(target.name + ".pages")
+        self.settings = settings
 
     def get(self, number: int, newer_than: Path) -> Page | None:
-        """The page of this number, unless it was not read since `newer_than`, its document, was changed."""
+        """The page of this number, unless it was read otherwise, or before `newer_than`, its document, was changed."""
         file = self._file(number)
         if not file.exists() or file.stat().st_mtime < newer_than.stat().st_mtime:
             return None
-        return page_from_dict(json.loads(file.read_text(encoding="utf-8")))
+        content = json.loads(file.read_text(encoding="utf-8"))
+        return page_from_dict(content["page"]) if content["settings"] == self.settings else None
 
     def put(self, page: Page) -> None:
-        content = json.dumps(asdict(replace(page, source=None)), ensure_ascii=False)
-        write_whole(self._file(page.number), content.encode())
+        content = {"settings": self.settings, "page": asdict(replace(page, source=None))}
+        write_whole(self._file(page.number), json.dumps(content, ensure_ascii=False).encode())
 
     def clear(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)

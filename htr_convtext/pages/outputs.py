@@ -12,7 +12,7 @@ from .page import Page
 
 # What follows the name of the input. XML has one page a file, the other formats hold a whole document.
 SUFFIXES = {"text": ".txt", "jsonl": ".jsonl", "page": ".xml", "alto": ".xml", "pdf": ".pdf"}
-ONE_PAGE_A_FILE = ("page", "alto")
+ONE_PAGE_A_FILE = {"page": "PcGts", "alto": "alto"}  # and the names of their root elements
 
 
 def to_jsonl(page: Page) -> str:
@@ -52,12 +52,13 @@ def format_pages(pages: Iterable[tuple[Page, Image.Image]], output_format: str) 
         return "\f".join(page.text + "\n" for page, _ in pages).encode()
     if output_format == "jsonl":
         return "".join(to_jsonl(page) for page, _ in pages).encode()
-    if output_format == "pdf":
+    try:
         from .pdf_writer import to_pdf
-
+        from .xml_writer import to_xml
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(f"{output_format} needs {error.name}: pip install 'htr-convtext[pages]'") from None
+    if output_format == "pdf":
         return to_pdf(pages)
-    from .xml_writer import to_xml
-
     ((page, _),) = pages
     return to_xml(page, output_format)
 

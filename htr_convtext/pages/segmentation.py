@@ -12,6 +12,8 @@ from .reading_order import order_regions
 
 # Of a line's height, from its lower edge upwards: where its baseline is taken to be.
 BASELINE_HEIGHT = 0.22
+# How many times as long as wide an image may be for the detector; a longer one is padded.
+MAX_ASPECT = 20
 
 
 class Segmenter(Protocol):
@@ -60,6 +62,9 @@ class TextDetector:
         )
 
     def __call__(self, image: Image.Image) -> list[Region]:
+        shortest = -(-max(image.size) // MAX_ASPECT)
+        if min(image.size) < shortest:
+            image = image.crop((0, 0, max(image.width, shortest), max(image.height, shortest)))
         boxes = self.detect(np.asarray(image)[..., ::-1], use_det=True, use_cls=False, use_rec=False).boxes
         quads = [] if boxes is None else [np.asarray(box, dtype=float) for box in boxes]
         lines = []
