@@ -6,6 +6,7 @@ Environment variables: HTR_MODELS, Hub ids or folders to choose from besides the
 """
 
 import os
+import signal
 import sys
 import tempfile
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from PIL import Image
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]  # started from a clone, or from the folder of a Space
 
-from rendering import CSS, draw_page, find_line, line_html, shown_scale  # noqa: E402
+from rendering import CSS, SHOW_EDITOR, draw_page, find_line, line_html, shown_scale  # noqa: E402
 
 from htr_convtext import load_pipeline  # noqa: E402
 from htr_convtext.decoding import BeamSearch  # noqa: E402
@@ -29,13 +30,15 @@ from htr_convtext.pages.transcription import corrected  # noqa: E402
 
 
 BUNDLED = "tiny (bundled)"
-MODELS = [BUNDLED, *filter(None, os.environ.get("HTR_MODELS", "").split(","))]
+MODELS = [BUNDLED, *filter(None, map(str.strip, os.environ.get("HTR_MODELS", "").split(",")))]
 DECODERS = ["greedy", "beam search"]
 PAGE, LINE = "a page", "a single line"
 MAX_UPLOAD = "20mb"
 MAX_PIXELS = 40_000_000
 KEPT_SECONDS = 3600
+MAX_SESSIONS = 50
 EXAMPLES = HERE / "examples"
+SELECTION = 5  # what a click on a line changes: the state, the page, the crop, the text and the id
 DOWNLOADS = {"text": "Download text", "page": "Download PAGE-XML", "alto": "Download ALTO"}
 
 
@@ -43,7 +46,7 @@ DOWNLOADS = {"text": "Download text", "page": "Download PAGE-XML", "alto": "Down
 class Reading:
     """What one person has on screen."""
 
-    name: str
+    name: str  # of its files
     image: Image.Image
     page: Page
     selected: str | None = None
@@ -57,16 +60,14 @@ def pipeline(model: str):
     return load_pipeline(None if model == BUNDLED else model)
 
 
-def open_upload(path: str, number: int) -> Image.Image:
-    """The page of an upload; a message instead of an error page where it cannot be read."""
+def open_upload(path: str, number: int) -> tuple[Image.Image, int, int]:
+    """A page of an upload, its number and the number of pages; a message where it cannot be read."""
     try:
-        pages = PageImages(path)
-        image = pages[max(1, min(number, len(pages))) - 1]
+        pages = PageImages(path, MAX_PIXELS)
+        number = max(1, min(number, len(pages)))
+        return pages[number - 1], number, len(pages)
     except (ValueError, OSError) as error:
         raise gr.Error(str(error).replace(path, Path(path).name)) from None
-    if image.width * image.height > MAX_PIXELS:
-        raise gr.Error(f"{Path(path).name} has more than {MAX_PIXELS // 10**6} million pixels; make it smaller first.")
-    return image
 
 
 def whole_line(image: Image.Image) -> Page:
@@ -82,7 +83,7 @@ def read(path: str | None, kind: str, number: float, model: str, decoder: str, p
     if not path:
         raise gr.Error("Choose a file first: an image, a TIFF or a PDF.")
     progress(0.1, "opening")
-    image = open_upload(path, int(number or 1))
+    image, number, count = open_upload(path, int(number or 1))
     progress(0.3, "finding and reading lines")
     page = transcribe_image(
         image,
@@ -94,8 +95,8 @@ def read(path: str | None, kind: str, number: float, model: str, decoder: str, p
         gr.Warning("No line of text was found. Is the page upright and sharp?")
     elif page.is_sideways:
         gr.Warning("The page seems to lie on its side. Turn it upright for a good reading.")
-    name = Path(path).stem
-    page = replace(page, image=Path(path).name, number=int(number or 1))
+    name = Path(path).stem + (f"_{number:04}" if count > 1 else "")
+    page = replace(page, image=Path(path).name, number=number)
     first = page.lines[0].id if page.lines else None
     return show(Reading(name, image, page, first))
 
@@ -119,17 +120,17 @@ def rows(page: Page) -> list[list]:
 
 
 def show_line(reading: Reading):
-    """Crop and text of the selected line."""
+    """Crop, text and id of the selected line."""
     line = reading.line()
     if line is None:
-        return gr.HTML(visible=False), gr.Textbox(visible=False)
+        return gr.HTML(visible=False), gr.Textbox(visible=False), None
     number = [each.id for each in reading.page.lines].index(line.id) + 1
     text = gr.Textbox(value=line.text, visible=True, label=f"Line {number}: correct it here")
     try:
         shown = line_html(line, cut_line(reading.image.convert("L"), line.polygon, line.baseline))
     except ValueError as error:
         shown = f"<p>This line cannot be cut out: {error}.</p>"
-    return gr.HTML(value=shown, visible=True), text
+    return gr.HTML(value=shown, visible=True), text, line.id
 
 
 def downloads(reading: Reading):
@@ -144,17 +145,24 @@ def downloads(reading: Reading):
     return buttons
 
 
-def select(reading: Reading | None, identifier: str | None):
-    if reading is None or identifier is None:
-        return (gr.skip(),) * 4
+def is_kept(reading: Reading | None) -> bool:
+    """Whether there is something to work on; a person who comes back after hours is told that there is not."""
+    if reading is None:
+        gr.Warning("This page is no longer kept here. Read it again.")
+    return reading is not None
+
+
+def select(reading: Reading, identifier: str | None):
+    if identifier is None:
+        return (gr.skip(),) * SELECTION
     reading = replace(reading, selected=identifier)
     return reading, draw_page(reading.image, reading.page, identifier), *show_line(reading)
 
 
 def select_in_picture(reading: Reading | None, event: gr.SelectData):
     """A click on the page."""
-    if reading is None:
-        return (gr.skip(),) * 4
+    if not is_kept(reading):
+        return (gr.skip(),) * SELECTION
     x, y = (place / shown_scale(reading.image) for place in event.index)
     line = find_line(reading.page, x, y)
     return select(reading, line and line.id)
@@ -162,16 +170,21 @@ def select_in_picture(reading: Reading | None, event: gr.SelectData):
 
 def select_in_table(reading: Reading | None, event: gr.SelectData):
     """A click on a row."""
-    if reading is None or event.index[0] >= len(reading.page.lines):
-        return (gr.skip(),) * 4
+    if not is_kept(reading) or event.index[0] >= len(reading.page.lines):
+        return (gr.skip(),) * SELECTION
     return select(reading, reading.page.lines[event.index[0]].id)
 
 
-def correct(reading: Reading | None, text: str):
-    """Takes a corrected text over."""
-    line = reading and reading.line()
-    if not line or text == line.text:
-        return (gr.skip(),) * (3 + len(DOWNLOADS))
+def correct(reading: Reading | None, identifier: str | None, text: str):
+    """Takes the corrected text of a line over, which may no longer be the selected one."""
+    nothing = (gr.skip(),) * (3 + len(DOWNLOADS))
+    if not identifier or not is_kept(reading):
+        return nothing
+    # What is pasted may have line breaks, and control characters that no XML file can have.
+    text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    line = next(line for line in reading.page.lines if line.id == identifier)
+    if text == line.text:
+        return nothing
     try:
         new = corrected(line, text, cut_line(reading.image.convert("L"), line.polygon, line.baseline))
     except ValueError:
@@ -179,7 +192,7 @@ def correct(reading: Reading | None, text: str):
     page = replace(
         reading.page,
         regions=[
-            replace(region, lines=[new if each.id == line.id else each for each in region.lines])
+            replace(region, lines=[new if each.id == identifier else each for each in region.lines])
             for region in reading.page.regions
         ],
     )
@@ -197,10 +210,11 @@ def count_pages(path: str | None):
 
 
 def build() -> gr.Blocks:
+    gr.set_static_paths([EXAMPLES])  # else they would be deleted as uploads are
     with gr.Blocks(title="HTR-ConvText", delete_cache=(KEPT_SECONDS // 6, KEPT_SECONDS)) as app:
         gr.Markdown(
-            "# HTR-ConvText: read handwriting\nA photograph or scan of a page, or of a single line. Nothing that you "
-            "upload is kept for longer than an hour."
+            "# HTR-ConvText: read handwriting\nA photograph or scan of a page, or of a single line. What you upload is "
+            "deleted an hour after you last used it."
         )
         state = gr.State(time_to_live=KEPT_SECONDS)
         with gr.Row():
@@ -224,8 +238,10 @@ def build() -> gr.Blocks:
                     label="Examples",
                 )
             with gr.Column(scale=5, min_width=300):
-                crop = gr.HTML(elem_id="line", visible=False)
-                text = gr.Textbox(visible=False, elem_id="text", submit_btn="Save")
+                with gr.Column(elem_id="editor"):
+                    crop = gr.HTML(elem_id="line", visible=False)
+                    text = gr.Textbox(visible=False, elem_id="text", submit_btn="Save")
+                    identifier = gr.Textbox(visible=False)
                 picture = gr.Image(
                     label="The page: click a line",
                     interactive=False,
@@ -248,21 +264,35 @@ def build() -> gr.Blocks:
                 gr.DownloadButton(label, interactive=False, elem_id=f"download-{name}")
                 for name, label in DOWNLOADS.items()
             ]
-        outputs = [state, picture, table, crop, text, *files]
+        selection = [state, picture, crop, text, identifier]
         upload.change(count_pages, upload, number, show_progress="hidden")
-        start.click(read, [upload, kind, number, model, decoder], outputs, concurrency_limit=1)
-        picture.select(select_in_picture, state, [state, picture, crop, text], show_progress="hidden")
-        table.select(select_in_table, state, [state, picture, crop, text], show_progress="hidden")
-        gr.on([text.submit, text.blur], correct, [state, text], [state, table, crop, *files], show_progress="hidden")
+        start.click(
+            read,
+            [upload, kind, number, model, decoder],
+            [state, picture, table, crop, text, identifier, *files],
+            concurrency_limit=1,
+        )
+        # One after the other, as they come: each builds on the state that the one before leaves.
+        edit = {"show_progress": "hidden", "concurrency_id": "edit", "concurrency_limit": 1}
+        picture.select(select_in_picture, state, selection, trigger_mode="always_last", **edit)
+        table.select(select_in_table, state, selection, trigger_mode="always_last", **edit).then(js=SHOW_EDITOR)
+        gr.on([text.submit, text.blur], correct, [state, identifier, text], [state, table, crop, *files], **edit)
     return app
 
 
 def main() -> None:
-    # Uploads and downloads go where the app alone looks, and go with it.
+    # Uploads and downloads go where the app alone looks, and go with it, also when a Space is stopped.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with tempfile.TemporaryDirectory(prefix="htr-convtext-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder
         app = build().queue(max_size=20, default_concurrency_limit=4)
-        app.launch(max_file_size=MAX_UPLOAD, css=CSS, theme=gr.themes.Soft(), show_error=True)
+        app.launch(
+            max_file_size=MAX_UPLOAD,
+            state_session_capacity=MAX_SESSIONS,
+            css=CSS,
+            theme=gr.themes.Soft(),
+            show_error=True,
+        )
 
 
 if __name__ == "__main__":

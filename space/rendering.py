@@ -16,6 +16,8 @@ LONGEST = 1600
 DOUBTFUL, GUESSED = 0.9, 0.6
 
 CSS = """
+.gradio-container {overflow: clip !important}
+#editor {position: sticky; top: 0; z-index: 5; background: var(--body-background-fill)}
 .line-view {overflow-x: auto; padding: 4px 0 8px}
 .line-view .strip {position: relative; height: 104px; min-width: 100%}
 .line-view img {position: absolute; left: 0; top: 0; height: 56px; max-width: none; border-radius: 4px}
@@ -28,6 +30,10 @@ CSS = """
 .legend {font-size: 13px; color: var(--body-text-color-subdued)}
 .legend .char {padding: 1px 6px; border-radius: 3px; white-space: nowrap}
 """
+
+
+# The table of all lines lies below the page, the line that is clicked there is shown above it.
+SHOW_EDITOR = "() => document.querySelector('#editor').scrollIntoView({block: 'nearest', behavior: 'smooth'})"
 
 
 def shown_scale(image: Image.Image) -> float:

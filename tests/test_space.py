@@ -13,11 +13,13 @@ from pathlib import Path
 
 import gradio as gr
 import pytest
+from gradio.route_utils import delete_files_created_by_app
 from lxml import etree
 from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.color import Color
 from selenium.webdriver.support.ui import WebDriverWait
 
 from htr_convtext.pages import Character, Page, PageLine, Region, cut_line
@@ -65,9 +67,10 @@ def test_an_upload_that_cannot_be_read(app, tmp_path, name):
 
 def test_uploads_are_bounded(app, tmp_path, monkeypatch):
     Image.new("L", (300, 200)).save(tmp_path / "a.png")
-    assert app.open_upload(str(tmp_path / "a.png"), 7).size == (300, 200)
+    image, *numbers = app.open_upload(str(tmp_path / "a.png"), 7)
+    assert (image.size, numbers) == ((300, 200), [1, 1])
     monkeypatch.setattr(app, "MAX_PIXELS", 1000)
-    with pytest.raises(gr.Error, match="million pixels"):
+    with pytest.raises(gr.Error, match=r"^'?a\.png: too many pixels"):
         app.open_upload(str(tmp_path / "a.png"), 1)
     with pytest.raises(gr.Error, match="Choose a file"):
         app.read(None, app.PAGE, 1, app.BUNDLED, "greedy")
@@ -77,6 +80,35 @@ def test_a_page_with_nothing_on_it(app, tmp_path):
     Image.new("RGB", (400, 300), "white").save(tmp_path / "white.png")
     reading, picture, rows, *_ = app.read(str(tmp_path / "white.png"), app.PAGE, 1, app.BUNDLED, "greedy")
     assert (reading.selected, rows, picture.size) == (None, [], (400, 300))
+
+
+def test_files_of_several_pages_have_names_of_their_own(app, tmp_path):
+    sheet = Image.new("L", (300, 200), 255)
+    sheet.save(tmp_path / "minutes.tif", save_all=True, append_images=[sheet])
+    reading, *_, alto = app.read(str(tmp_path / "minutes.tif"), app.LINE, 2, app.BUNDLED, "beam search")
+    assert (reading.page.number, Path(alto.value["path"]).name) == (2, "minutes_0002.alto.xml")
+    assert app.count_pages(str(tmp_path / "minutes.tif")).label == "Page (1 to 2)"
+
+
+def test_corrections(app):
+    outline = [(0, 0), (200, 0), (200, 40), (0, 40)]
+    lines = [PageLine(name, "old", outline, [], 0.5) for name in "ab"]
+    reading = app.Reading("a", Image.new("RGB", (200, 40)), Page("", 200, 40, [Region("r", [], lines)]), "b")
+    # of a line that is no longer the selected one; control characters and line breaks of what was pasted are left out
+    changed, table, *_ = app.correct(reading, "a", "new\x07\n text ")
+    assert [line.text for line in changed.page.lines] == [row[1] for row in table] == ["new text", "old"]
+    assert changed.selected == "b"
+    with pytest.warns(UserWarning, match="no longer kept"):
+        assert app.correct(None, "a", "new")[0] == gr.skip()
+
+
+def test_examples_are_not_deleted_with_the_uploads(app):
+    blocks = app.build()
+    (examples,) = [each for each in blocks.blocks.values() if isinstance(each, gr.Dataset)]
+    (click,) = [each.fn for each in blocks.fns.values() if (examples._id, "click") in each.targets]
+    files = [click((0, sample))[0]["value"]["path"] for sample in examples.raw_samples]
+    delete_files_created_by_app(blocks, None)
+    assert [Path(file).exists() for file in files] == [True, True]
 
 
 def test_the_line_under_a_click(rendering):
@@ -108,8 +140,10 @@ def test_characters_are_shown_where_they_were_read(rendering):
 @pytest.fixture(scope="module")
 def url(tmp_path_factory):
     """The app as a Space runs it: from a folder of its own, where nothing else of this repository is in reach."""
-    folder = tmp_path_factory.mktemp("built") / "space"
+    folder, uploads = tmp_path_factory.mktemp("built") / "space", tmp_path_factory.mktemp("uploads")
     run_script("build_space.py", "--output", folder)
+    for package in ("htr_convtext", "modeling_htr_convtext", "processing"):  # not those that are installed
+        assert (folder / package / "__init__.py").exists()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -118,6 +152,7 @@ def url(tmp_path_factory):
         "GRADIO_SERVER_PORT": str(port),
         "GRADIO_ANALYTICS_ENABLED": "False",
         "HF_HUB_OFFLINE": "1",
+        "TMPDIR": str(uploads),
     }
     with (
         open(folder / "log", "w") as log,
@@ -133,6 +168,8 @@ def url(tmp_path_factory):
                 time.sleep(1)
         yield address
         process.terminate()
+        process.wait(30)
+        assert not list(uploads.glob("htr-convtext-*"))
 
 
 @pytest.fixture
@@ -180,10 +217,11 @@ def test_a_page_is_uploaded_read_corrected_and_taken_along(browser, url, tmp_pat
 
     # a click on the third line of the page, at (450, 416) of its 1240 × 1500 pixels
     picture = wait(browser, "#page img")
-    shown = picture.size
-    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", picture)
-    x, y = (450 / 1240 - 0.5) * shown["width"], (416 / 1500 - 0.5) * shown["height"]
-    webdriver.ActionChains(browser).move_to_element_with_offset(picture, round(x), round(y)).click().perform()
+    # the line that is shown stays above the page, over which it is scrolled
+    browser.execute_script("window.scrollBy(0, arguments[0].getBoundingClientRect().top - 300)", picture)
+    box = browser.execute_script("return arguments[0].getBoundingClientRect().toJSON()", picture)
+    x, y = box["left"] + 450 / 1240 * box["width"], box["top"] + 416 / 1500 * box["height"]
+    webdriver.ActionChains(browser).move_by_offset(round(x), round(y)).click().perform()
     text = wait(
         browser, "#text textarea, #text input", lambda e: (e.get_attribute("value") or "").startswith("Nous sommes")
     )
@@ -192,6 +230,14 @@ def test_a_page_is_uploaded_read_corrected_and_taken_along(browser, url, tmp_pat
     text.send_keys(Keys.CONTROL, "a")
     text.send_keys("Nous étions là.", Keys.ENTER)
     wait(browser, "#lines", lambda e: "Nous étions là." in e.text)
+    # a correction that is left by clicking another line, the second one in the table, is taken over too
+    text.send_keys(" Enfin.")
+    row = wait(browser, "#lines [role=gridcell]", lambda e: "Ma ch" in e.text)
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", row)
+    row.click()
+    wait(browser, "#text textarea, #text input", lambda e: (e.get_attribute("value") or "").startswith("Ma ch"))
+    wait(browser, "#lines", lambda e: "Nous étions là. Enfin." in e.text)
+    time.sleep(1)  # for the new files
     wait(browser, "#download-alto").click()
     for _ in range(100):
         if (tmp_path / "page.alto.xml").exists():
@@ -202,18 +248,36 @@ def test_a_page_is_uploaded_read_corrected_and_taken_along(browser, url, tmp_pat
     lines = [
         " ".join(string.get("CONTENT") for string in line.findall("{*}String")) for line in root.iter("{*}TextLine")
     ]
-    assert "Nous étions là." in lines
+    assert "Nous étions là. Enfin." in lines
     assert len(lines) == 13
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_it_fits_on_a_phone(browser, url, theme):
     open_app(browser, url, PHONE, theme)
-    upload(browser, SPACE / "examples" / "line.jpg")
-    browser.find_elements(By.CSS_SELECTOR, "#kind input")[1].click()
+    wait(browser, "button, td", lambda e: e.text.strip() == "a line").click()
+    wait(browser, "#upload", lambda e: "line" in e.text)
+    assert browser.find_elements(By.CSS_SELECTOR, "#kind input")[1].is_selected()
     browser.execute_script("document.querySelector('#read').click()")
     wait(browser, "#line .strip")
     assert browser.execute_script("return document.documentElement.scrollWidth") <= PHONE[0]
+    for kind in ("char", "char.doubtful", "char.guessed"):
+        assert contrast(wait(browser, f"#line .legend .{kind}")) >= 4.5
+
+
+def contrast(element) -> float:
+    """Of the text of an element and what is behind it, as WCAG 2.1 defines it."""
+
+    def luminance(colour: Color) -> float:
+        shares = [int(part, 16) / 255 for part in re.findall("..", colour.hex[1:])]
+        linear = [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    text, behind = Color.from_string(element.value_of_css_property("color")), element
+    while Color.from_string(behind.value_of_css_property("background-color")).alpha == "0":
+        behind = behind.find_element(By.XPATH, "..")
+    shades = [luminance(text), luminance(Color.from_string(behind.value_of_css_property("background-color")))]
+    return (max(shades) + 0.05) / (min(shades) + 0.05)
 
 
 def test_a_broken_upload_is_told(browser, url, tmp_path):
