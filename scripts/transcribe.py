@@ -10,10 +10,11 @@ A page is a photograph or scan (PNG, JPEG, TIFF, PDF, also of several pages), or
 image (of Transkribus or eScriptorium): then its lines are taken, and its ids and everything but the text stay as they
 are. A folder stands for all of these in it and below. What is written already is left out, so the same command goes on
 where it stopped. A page that cannot be read is reported and left out; the exit code is then 1. The pages of a document
-that was broken off, or has such a page, are kept in DIR/NAME.pages for the next time.
+that was broken off, or has such a page, are kept for the next time, in a folder beside its output.
 """
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -54,7 +55,7 @@ class Transcriber:
         """Reads and writes the pages of an output, unless it is there."""
         target, kept = output.target, None
         if target and len(output.indices) > 1:
-            kept = KeptPages(target, {"model": self.arguments.model, "find_lines": self.arguments.find_lines})
+            kept = KeptPages(target, self.arguments.model)
             if self.arguments.overwrite:
                 kept.clear()
         is_whole = target and target.exists() and not (kept and kept.folder.exists())
@@ -62,7 +63,7 @@ class Transcriber:
             self.done += len(output.indices)
             self.progress.update(len(output.indices))
             return
-        failures = self.failures
+        failures, pages = self.failures, self.pages
         results = self.read(output, kept)
         try:
             first = next(results, None)
@@ -74,8 +75,11 @@ class Transcriber:
                     sys.stdout.buffer.write(content)
                     sys.stdout.flush()
                 return
-            write_whole(target, content)
+            if self.pages > pages or not target.exists():
+                write_whole(target, content)
         except Exception as error:  # whatever it is, the other documents are to be read
+            if isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.ENOSPC):
+                raise
             self.fail(f"{target or output.document.image}: {error or type(error).__name__}")
             return
         if kept and self.failures == failures:
@@ -88,19 +92,18 @@ class Transcriber:
             name = f"{document.layout or document.image}, page {index + 1}"
             try:
                 image = output.images[index]
-                page = kept.get(index + 1, newer_than=document.image) if kept else None
-                if page:
-                    self.done += 1
-                else:
-                    page = replace(self.transcribe(document, image, name), number=index + 1)
-                    if kept:
-                        kept.put(page)
+                before = kept.get(index + 1, newer_than=document.image) if kept else None
+                page = before or replace(self.transcribe(document, image, name), number=index + 1)
             except Exception as error:  # whatever it is, the other pages are to be read
                 text = str(error) or type(error).__name__
                 self.fail(text if str(document.image) in text else f"{name}: {text}")
                 continue
             finally:
                 self.progress.update()
+            if before:
+                self.done += 1
+            elif kept:
+                kept.put(page)
             yield page, image
 
     def transcribe(self, document: Document, image: Image.Image, name: str) -> Page:
@@ -138,7 +141,7 @@ def open_documents(
             opened.append((document, PageImages(document.image)))
         except ValueError as error:
             failed.append(str(error))
-    return plan_outputs(opened, folder, arguments.format), failed
+    return plan_outputs(opened, folder, arguments.format, arguments.overwrite), failed
 
 
 def main() -> int:
@@ -150,7 +153,9 @@ def main() -> int:
     parser.add_argument(
         "--output", metavar="DIR", help="folder to write to (default, for text and jsonl: the terminal)"
     )
-    parser.add_argument("--overwrite", action="store_true", help="do again what is written already")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="do again what is written already, as after a change of the input"
+    )
     parser.add_argument("--find-lines", action="store_true", help="find the lines, also where XML files have them")
     parser.add_argument("--model", metavar="DIR", help="model folder or Hub id (default: the bundled model)")
     parser.add_argument("--batch-size", type=positive_int, default=8, help="lines read at once (default: 8)")

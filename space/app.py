@@ -5,11 +5,14 @@
 Environment variables: HTR_MODELS, Hub ids or folders to choose from besides the bundled model, separated by commas.
 """
 
+import contextlib
 import os
+import re
 import signal
 import sys
 import tempfile
-from dataclasses import dataclass, replace
+import uuid
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -38,7 +41,7 @@ MAX_PIXELS = 40_000_000
 KEPT_SECONDS = 3600
 MAX_SESSIONS = 50
 EXAMPLES = HERE / "examples"
-SELECTION = 5  # what a click on a line changes: the state, the page, the crop, the text and the id
+SELECTION = 5  # what a click on a line changes: the state, the page, the crop, the text and the key
 DOWNLOADS = {"text": "Download text", "page": "Download PAGE-XML", "alto": "Download ALTO"}
 
 
@@ -50,9 +53,14 @@ class Reading:
     image: Image.Image
     page: Page
     selected: str | None = None
+    token: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def line(self) -> PageLine | None:
         return next((line for line in self.page.lines if line.id == self.selected), None)
+
+    def key(self, line: PageLine) -> str:
+        """Names a line, and the reading: the lines of the next page have the same ids."""
+        return f"{self.token} {line.id}"
 
 
 @lru_cache(maxsize=2)
@@ -83,6 +91,8 @@ def read(path: str | None, kind: str, number: float, model: str, decoder: str, p
     if not path:
         raise gr.Error("Choose a file first: an image, a TIFF or a PDF.")
     progress(0.1, "opening")
+    with contextlib.suppress(OSError):  # an example may not be ours
+        os.utime(path)  # another hour
     image, number, count = open_upload(path, int(number or 1))
     progress(0.3, "finding and reading lines")
     page = transcribe_image(
@@ -120,7 +130,7 @@ def rows(page: Page) -> list[list]:
 
 
 def show_line(reading: Reading):
-    """Crop, text and id of the selected line."""
+    """Crop, text and key of the selected line."""
     line = reading.line()
     if line is None:
         return gr.HTML(visible=False), gr.Textbox(visible=False), None
@@ -130,7 +140,7 @@ def show_line(reading: Reading):
         shown = line_html(line, cut_line(reading.image.convert("L"), line.polygon, line.baseline))
     except ValueError as error:
         shown = f"<p>This line cannot be cut out: {error}.</p>"
-    return gr.HTML(value=shown, visible=True), text, line.id
+    return gr.HTML(value=shown, visible=True), text, reading.key(line)
 
 
 def downloads(reading: Reading):
@@ -175,16 +185,16 @@ def select_in_table(reading: Reading | None, event: gr.SelectData):
     return select(reading, reading.page.lines[event.index[0]].id)
 
 
-def correct(reading: Reading | None, identifier: str | None, text: str):
+def correct(reading: Reading | None, key: str | None, text: str):
     """Takes the corrected text of a line over, which may no longer be the selected one."""
     nothing = (gr.skip(),) * (3 + len(DOWNLOADS))
-    if not identifier or not is_kept(reading):
+    if not key or not is_kept(reading):
         return nothing
-    # What is pasted may have line breaks, and control characters that no XML file can have.
-    text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-    line = next(line for line in reading.page.lines if line.id == identifier)
-    if text == line.text:
+    line = next((line for line in reading.page.lines if reading.key(line) == key), None)
+    if line is None or text == line.text:
         return nothing
+    # What is pasted may have line breaks, and characters that no XML file can have.
+    text = re.sub(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]+", " ", text).strip()
     try:
         new = corrected(line, text, cut_line(reading.image.convert("L"), line.polygon, line.baseline))
     except ValueError:
@@ -192,7 +202,7 @@ def correct(reading: Reading | None, identifier: str | None, text: str):
     page = replace(
         reading.page,
         regions=[
-            replace(region, lines=[new if each.id == identifier else each for each in region.lines])
+            replace(region, lines=[new if each is line else each for each in region.lines])
             for region in reading.page.regions
         ],
     )
@@ -214,7 +224,7 @@ def build() -> gr.Blocks:
     with gr.Blocks(title="HTR-ConvText", delete_cache=(KEPT_SECONDS // 6, KEPT_SECONDS)) as app:
         gr.Markdown(
             "# HTR-ConvText: read handwriting\nA photograph or scan of a page, or of a single line. What you upload is "
-            "deleted an hour after you last used it."
+            "deleted an hour after it was last read or clicked."
         )
         state = gr.State(time_to_live=KEPT_SECONDS)
         with gr.Row():
@@ -241,7 +251,7 @@ def build() -> gr.Blocks:
                 with gr.Column(elem_id="editor"):
                     crop = gr.HTML(elem_id="line", visible=False)
                     text = gr.Textbox(visible=False, elem_id="text", submit_btn="Save")
-                    identifier = gr.Textbox(visible=False)
+                    key = gr.Textbox(visible=False)
                 picture = gr.Image(
                     label="The page: click a line",
                     interactive=False,
@@ -264,19 +274,20 @@ def build() -> gr.Blocks:
                 gr.DownloadButton(label, interactive=False, elem_id=f"download-{name}")
                 for name, label in DOWNLOADS.items()
             ]
-        selection = [state, picture, crop, text, identifier]
+        selection = [state, picture, crop, text, key]
         upload.change(count_pages, upload, number, show_progress="hidden")
         start.click(
             read,
             [upload, kind, number, model, decoder],
-            [state, picture, table, crop, text, identifier, *files],
+            [state, picture, table, crop, text, key, *files],
             concurrency_limit=1,
         )
         # One after the other, as they come: each builds on the state that the one before leaves.
-        edit = {"show_progress": "hidden", "concurrency_id": "edit", "concurrency_limit": 1}
-        picture.select(select_in_picture, state, selection, trigger_mode="always_last", **edit)
-        table.select(select_in_table, state, selection, trigger_mode="always_last", **edit).then(js=SHOW_EDITOR)
-        gr.on([text.submit, text.blur], correct, [state, identifier, text], [state, table, crop, *files], **edit)
+        edit = {"show_progress": "hidden", "trigger_mode": "multiple"}
+        edit |= {"concurrency_id": "edit", "concurrency_limit": 1}
+        picture.select(select_in_picture, state, selection, **edit)
+        table.select(select_in_table, state, selection, **edit).then(js=SHOW_EDITOR)
+        gr.on([text.submit, text.blur], correct, [state, key, text], [state, table, crop, *files], **edit)
     return app
 
 

@@ -95,9 +95,11 @@ def test_corrections(app):
     lines = [PageLine(name, "old", outline, [], 0.5) for name in "ab"]
     reading = app.Reading("a", Image.new("RGB", (200, 40)), Page("", 200, 40, [Region("r", [], lines)]), "b")
     # of a line that is no longer the selected one; control characters and line breaks of what was pasted are left out
-    changed, table, *_ = app.correct(reading, "a", "new\x07\n text ")
-    assert [line.text for line in changed.page.lines] == [row[1] for row in table] == ["new text", "old"]
+    changed, table, *_ = app.correct(reading, reading.key(lines[0]), "new\x07\n text\u200c\ue000 ")
+    assert [line.text for line in changed.page.lines] == [row[1] for row in table] == ["new text\u200c\ue000", "old"]
     assert changed.selected == "b"
+    # of a page that is not the one on screen
+    assert app.correct(changed, "other a", "new")[0] == gr.skip()
     with pytest.warns(UserWarning, match="no longer kept"):
         assert app.correct(None, "a", "new")[0] == gr.skip()
 
@@ -144,15 +146,20 @@ def url(tmp_path_factory):
     run_script("build_space.py", "--output", folder)
     for package in ("htr_convtext", "modeling_htr_convtext", "processing"):  # not those that are installed
         assert (folder / package / "__init__.py").exists()
+    # What is installed here for other purposes and not in a Space.
+    without = tmp_path_factory.mktemp("without")
+    for module in ("reportlab", "evaluate", "jiwer"):
+        (without / f"{module}.py").write_text(f"raise ModuleNotFoundError('{module}', name='{module}')")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = {
-        **{name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+        **os.environ,
         "GRADIO_SERVER_PORT": str(port),
         "GRADIO_ANALYTICS_ENABLED": "False",
         "HF_HUB_OFFLINE": "1",
         "TMPDIR": str(uploads),
+        "PYTHONPATH": str(without),
     }
     with (
         open(folder / "log", "w") as log,

@@ -104,6 +104,15 @@ def test_a_layout_of_an_image_that_was_turned(page, pipeline):
         transcribe(EXAMPLE, pipeline, replace(page, width=1500, height=1240))
 
 
+def test_a_long_strip(pipeline):
+    line = Image.open(EXAMPLE).convert("RGB").crop((90, 380, 1150, 450)).resize((1600, 60))
+    strip = Image.new("RGB", (3200, 60), line.getpixel((0, 0)))
+    strip.paste(line)
+    page = transcribe_image(strip, pipeline)
+    assert "arrivés hier" in page.text
+    assert all(0 <= y <= 60 for each in page.lines for _, y in each.polygon)
+
+
 def test_a_page_with_nothing_on_it(pipeline):
     page = transcribe_image(Image.new("RGB", (400, 300), "white"), pipeline)
     assert page.lines == []
@@ -175,6 +184,9 @@ def test_documents_of_a_folder(page, tmp_path, monkeypatch):
     documents, _ = find_documents([folder / "a.jpg", folder / "page" / "a.xml"])
     assert [d.layout and d.layout.name for d in documents] == ["a.xml"]
     assert len(find_documents([folder], leave_out=folder / "page")[0]) == 3
+    assert (
+        len(find_documents([folder], leave_out=folder)[0]) == len(find_documents([folder], leave_out=tmp_path)[0]) == 3
+    )
     monkeypatch.chdir(folder / "page")
     assert find_documents(["a.xml"])[1] == []
     (folder / "a.jpg").unlink()
@@ -191,10 +203,10 @@ def test_nothing_is_written_over(page, tmp_path):
     image = Image.new("L", (30, 20))
     image.save(folder / "a.jpg")
 
-    def plan(output_format: str, *paths: Path) -> list[str]:
+    def plan(output_format: str, *paths: Path, **options) -> list[str]:
         documents, _ = find_documents(paths or [folder])
         opened = [(document, PageImages(document.image)) for document in documents]
-        return [output.target.name for output in plan_outputs(opened, out, output_format)]
+        return [output.target.name for output in plan_outputs(opened, out, output_format, **options)]
 
     image.save(folder / "b.tif", save_all=True, append_images=[image])
     assert plan("text") == ["a.txt", "b.txt"]
@@ -208,8 +220,9 @@ def test_nothing_is_written_over(page, tmp_path):
         plan("pdf", out / "a.pdf")
     (out / "a.xml").write_bytes(to_xml(page, "page"))
     assert plan("page", folder / "a.jpg") == ["a.xml"]
-    with pytest.raises(ValueError, match=r"out.a\.xml is there already, but in another format"):
+    with pytest.raises(ValueError, match=r"out.a\.xml is there, but not as <alto>"):
         plan("alto", folder / "a.jpg")
+    assert plan("alto", folder / "a.jpg", overwrite=True) == ["a.xml"]
 
 
 def test_transcribe_script_goes_on_where_it_stopped(page, tmp_path):
@@ -262,11 +275,11 @@ def test_a_document_goes_on_where_it_stopped(page, tmp_path):
     small.save(tmp_path / "two.tif", save_all=True, append_images=[small.rotate(180)])
     command = ("transcribe.py", tmp_path / "two.tif", "--format", "jsonl", "--output", tmp_path)
     target = tmp_path / "two.jsonl"
-    kept = KeptPages(target, {"model": None, "find_lines": False})
+    kept = KeptPages(target, None)
     kept.put(page)
     kept.put(replace(page, number=2))
     assert kept.get(2, newer_than=tmp_path / "two.tif") == replace(page, number=2)
-    assert KeptPages(target, {"model": "other", "find_lines": False}).get(2, newer_than=tmp_path / "two.tif") is None
+    assert KeptPages(target, "other").get(2, newer_than=tmp_path / "two.tif") is None
     (kept.folder / "0002.json").unlink()
     done = run_script(*command)
     assert "1 pages" in done.stderr

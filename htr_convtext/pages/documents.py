@@ -50,7 +50,9 @@ def find_documents(
     for path in map(Path, paths):
         if path.is_dir():
             found = sorted(file for file in path.rglob("*") if file.is_file())
-            files += [(file, path, False) for file in found if outside not in file.resolve().parents]
+            if outside and path.resolve() in outside.parents:
+                found = [file for file in found if outside not in file.resolve().parents]
+            files += [(file, path, False) for file in found]
         else:
             files.append((path, path.parent, True))
     documents: dict[Path, Document] = {}

@@ -14,23 +14,23 @@ class KeptPages:
     A folder beside an output file, called as it with `.pages`, with a JSON file for each page that was read.
 
     Args:
-        settings: How the pages are read; one that was read otherwise is not taken.
+        model: What reads the pages; one that another model read is not taken.
     """
 
-    def __init__(self, target: Path, settings: dict):
+    def __init__(self, target: Path, model: str | None):
         self.folder = target.with_name(target.name + ".pages")
-        self.settings = settings
+        self.model = model
 
     def get(self, number: int, newer_than: Path) -> Page | None:
-        """The page of this number, unless it was read otherwise, or before `newer_than`, its document, was changed."""
+        """The page of this number, unless another model read it, or `newer_than`, its document, has changed."""
         file = self._file(number)
         if not file.exists() or file.stat().st_mtime < newer_than.stat().st_mtime:
             return None
         content = json.loads(file.read_text(encoding="utf-8"))
-        return page_from_dict(content["page"]) if content["settings"] == self.settings else None
+        return page_from_dict(content["page"]) if content["model"] == self.model else None
 
     def put(self, page: Page) -> None:
-        content = {"settings": self.settings, "page": asdict(replace(page, source=None))}
+        content = {"model": self.model, "page": asdict(replace(page, source=None))}
         write_whole(self._file(page.number), json.dumps(content, ensure_ascii=False).encode())
 
     def clear(self) -> None:

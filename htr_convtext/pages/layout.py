@@ -55,9 +55,9 @@ def in_pixels(page: Page, image: Image.Image) -> Page:
 
 def _outlines(lines: Sequence[PageLine]) -> list[Points]:
     """The polygons of lines; where there is only a baseline, a band around it."""
-    baselines = [line.baseline for line in lines if line.baseline]
-    nearest = [_to_nearest(baseline, baselines) for baseline in baselines]
-    distances = sorted(distance for distance in nearest if distance)
+    if all(line.polygon or not line.baseline for line in lines):
+        return [line.polygon for line in lines]
+    distances = sorted(_to_nearest([line.baseline for line in lines if line.baseline]))
     outlines = []
     for line in lines:
         if line.polygon or not line.baseline:
@@ -71,13 +71,16 @@ def _outlines(lines: Sequence[PageLine]) -> list[Points]:
     return outlines
 
 
-def _to_nearest(baseline: Points, others: Sequence[Points]) -> float | None:
-    """How far the nearest of other baselines above or below one is; `None` if there is none."""
-    distances = []
-    for other in others:
-        left = max(bounding_box(baseline)[0], bounding_box(other)[0])
-        right = min(bounding_box(baseline)[2], bounding_box(other)[2])
-        if other is not baseline and left < right:
-            heights = [np.interp((left + right) / 2, *np.array(sorted(line)).T) for line in (baseline, other)]
-            distances.append(abs(heights[0] - heights[1]))
-    return min(filter(None, distances), default=None)
+def _to_nearest(baselines: Sequence[Points]) -> list[float]:
+    """How far it is from each baseline to the nearest above or below it, for those that have one."""
+    ways = [np.array(sorted(baseline)).T for baseline in baselines]
+    nearest = []
+    for x, y in ways:
+        distances = []
+        for other_x, other_y in ways:
+            left, right = max(x[0], other_x[0]), min(x[-1], other_x[-1])
+            if left < right:
+                middle = (left + right) / 2
+                distances.append(abs(np.interp(middle, x, y) - np.interp(middle, other_x, other_y)))
+        nearest += [min(filter(None, distances))] if any(distances) else []
+    return nearest

@@ -27,12 +27,15 @@ class Output:
 
 
 def plan_outputs(
-    documents: Sequence[tuple[Document, PageImages]], folder: Path | None, output_format: str
+    documents: Sequence[tuple[Document, PageImages]], folder: Path | None, output_format: str, overwrite: bool = False
 ) -> list[Output]:
     """
     The outputs of documents in a folder, or without one on the terminal.
 
     A PAGE-XML or ALTO file describes one page: of an image with several the first one is taken.
+
+    Args:
+        overwrite: Whether files that are there may be of another format.
 
     Raises:
         ValueError: names the two documents that would be written to one file, the file that is to be read and would be
@@ -62,6 +65,7 @@ def plan_outputs(
             raise ValueError(f"{sources[target]} and {source} would both be written to {target}; do them apart.")
         if target.resolve() in inputs:
             raise ValueError(f"{target} would be written over; choose another --output.")
-        if output_format in ONE_PAGE_A_FILE and target.exists() and root_name(target) != ONE_PAGE_A_FILE[output_format]:
-            raise ValueError(f"{target} is there already, but in another format; choose another --output.")
+        root = ONE_PAGE_A_FILE.get(output_format)
+        if root and not overwrite and target.exists() and root_name(target) != root:
+            raise ValueError(f"{target} is there, but not as <{root}>; choose another --output, or --overwrite it.")
     return outputs

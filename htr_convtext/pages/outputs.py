@@ -53,12 +53,13 @@ def format_pages(pages: Iterable[tuple[Page, Image.Image]], output_format: str) 
     if output_format == "jsonl":
         return "".join(to_jsonl(page) for page, _ in pages).encode()
     try:
-        from .pdf_writer import to_pdf
+        if output_format == "pdf":
+            from .pdf_writer import to_pdf
+
+            return to_pdf(pages)
         from .xml_writer import to_xml
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(f"{output_format} needs {error.name}: pip install 'htr-convtext[pages]'") from None
-    if output_format == "pdf":
-        return to_pdf(pages)
     ((page, _),) = pages
     return to_xml(page, output_format)
 

@@ -62,11 +62,13 @@ class TextDetector:
         )
 
     def __call__(self, image: Image.Image) -> list[Region]:
-        shortest = -(-max(image.size) // MAX_ASPECT)
+        padded, shortest = image, -(-max(image.size) // MAX_ASPECT)
         if min(image.size) < shortest:
-            image = image.crop((0, 0, max(image.width, shortest), max(image.height, shortest)))
-        boxes = self.detect(np.asarray(image)[..., ::-1], use_det=True, use_cls=False, use_rec=False).boxes
-        quads = [] if boxes is None else [np.asarray(box, dtype=float) for box in boxes]
+            padded = Image.new("RGB", (max(image.width, shortest), max(image.height, shortest)), "white")
+            padded.paste(image)
+        boxes = self.detect(np.asarray(padded)[..., ::-1], use_det=True, use_cls=False, use_rec=False).boxes
+        quads = [] if boxes is None else [np.clip(np.asarray(box, dtype=float), 0, image.size) for box in boxes]
+        quads = [quad for quad in quads if np.ptp(quad, axis=0).min() > 0]
         lines = []
         for quad in quads:
             top, bottom = quad[[0, 1]], quad[[3, 2]]
