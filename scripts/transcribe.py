@@ -123,9 +123,7 @@ class Transcriber:
         return replace(page, image=page.image or os.fsencode(document.image.name).decode(errors="replace"))
 
 
-def open_documents(
-    arguments: argparse.Namespace,
-) -> tuple[list[Output], list[str]]:
+def open_documents(arguments: argparse.Namespace) -> tuple[list[Output], list[str]]:
     """What is to be done, and the errors of the pages that cannot be opened."""
     folder = Path(arguments.output) if arguments.output else None
     if folder:

@@ -25,12 +25,13 @@ def in_pixels(page: Page, image: Image.Image) -> Page:
     Raises:
         ValueError: if the page is of another shape than the image.
     """
-    across = image.width / page.width if page.width else 1.0
-    down = image.height / page.height if page.height else 1.0
+    across, down = 1.0, 1.0
+    if page.width and page.height:
+        across, down = image.width / page.width, image.height / page.height
     if not 1 / SHAPE < across / down < SHAPE:
         raise ValueError(
             f"{page.image or 'the page'}: its lines were drawn on {page.width:g} × {page.height:g}, but the image is "
-            f"{image.width} × {image.height}. If only its EXIF data turn it, save it turned."
+            f"{image.width} × {image.height}; give that image, or save it without EXIF rotation."
         )
     lines = [
         replace(

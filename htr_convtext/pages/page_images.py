@@ -101,7 +101,6 @@ class PageImages:
         with PDFIUM, self._pdf() as document:
             page = document[index]
             width, height = page.get_size()  # in points, 72 to the inch
-            scale = min(
-                PDF_DPI / 72, (min(MAX_PDF_PIXELS, self.max_pixels or MAX_PDF_PIXELS) / (width * height)) ** 0.5
-            )
+            most = min(MAX_PDF_PIXELS, self.max_pixels or MAX_PDF_PIXELS)
+            scale = min(PDF_DPI / 72, (most / (width * height)) ** 0.5)
             return page.render(scale=scale).to_pil().convert("RGB")
