@@ -1,0 +1,203 @@
+"""Lines from PAGE-XML and ALTO."""
+
+import logging
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from htr_convtext import HTRConvTextConfig
+from htr_convtext.data import load_lines, select_trainable
+from htr_convtext.data.lines import open_line
+from htr_convtext.pages import cut_line, read_page
+from htr_convtext.pages.geometry import parse_points
+
+
+PAGE_2019 = "http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-15"
+PAGE_2010 = "http://schema.primaresearch.org/PAGE/gts/pagecontent/2010-03-19"
+ALTO_2 = "http://www.loc.gov/standards/alto/ns-v2#"
+ALTO_4 = "http://www.loc.gov/standards/alto/ns-v4#"
+
+
+def page_xml(lines: str, namespace: str = PAGE_2019, image: str = "p1.png", size: tuple[int, int] = (200, 100)) -> str:
+    return (
+        f'<?xml version="1.0" encoding="UTF-8"?><PcGts xmlns="{namespace}">'
+        f'<Page imageFilename="{image}" imageWidth="{size[0]}" imageHeight="{size[1]}">'
+        f'<TableRegion id="r"><TextRegion id="c">{lines}</TextRegion></TableRegion></Page></PcGts>'
+    )
+
+
+def alto(lines: str, namespace: str = ALTO_4, image: str = "p1.png", size: tuple[int, int] = (200, 100)) -> str:
+    return (
+        f'<alto xmlns="{namespace}"><Description><sourceImageInformation><fileName>{image}</fileName>'
+        f'</sourceImageInformation></Description><Layout><Page WIDTH="{size[0]}" HEIGHT="{size[1]}"><PrintSpace>'
+        f"<TextBlock>{lines}</TextBlock></PrintSpace></Page></Layout></alto>"
+    )
+
+
+def page_line(identifier: str, text: str, points: str = "10,10 60,10 60,40 10,40") -> str:
+    return (
+        f'<TextLine id="{identifier}"><Coords points="{points}"/>'
+        f"<TextEquiv><Unicode>{text}</Unicode></TextEquiv></TextLine>"
+    )
+
+
+def write_page(folder, xml: str, name: str = "p1", image: bool = True) -> None:
+    """A grey page of 200 × 100 pixels and its XML."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.xml").write_text(xml, encoding="utf-8")
+    if image:
+        Image.new("L", (200, 100), 100).save(folder / f"{name}.png")
+
+
+def only_line(tmp_path, xml: str):
+    (tmp_path / "page.xml").write_text(xml, encoding="utf-8")
+    (line,) = read_page(tmp_path / "page.xml").lines
+    return line
+
+
+def test_page_xml_of_2019(tmp_path):
+    line = only_line(
+        tmp_path,
+        page_xml(
+            '<TextLine id="l1"><Coords points="1,2 3,4 5.5,6"/><Baseline points="1,5 9,5"/>'
+            '<Word id="w"><TextEquiv><Unicode>word</Unicode></TextEquiv></Word>'
+            '<TextEquiv index="1"><Unicode>second</Unicode></TextEquiv>'
+            '<TextEquiv index="0"><Unicode>a &amp; é</Unicode></TextEquiv></TextLine>'
+        ),
+    )
+    assert (line.id, line.text) == ("l1", "a & é")
+    assert line.polygon == [(1, 2), (3, 4), (5.5, 6)]
+    assert line.baseline == [(1, 5), (9, 5)]
+
+
+def test_page_xml_of_2010_with_words_only(tmp_path):
+    line = only_line(
+        tmp_path,
+        page_xml(
+            '<TextLine id="l1"><Coords><Point x="1" y="2"/><Point x="3" y="4"/></Coords>'
+            "<Word><TextEquiv><Unicode>two</Unicode></TextEquiv></Word>"
+            "<Word><TextEquiv><Unicode>words</Unicode></TextEquiv></Word></TextLine>",
+            PAGE_2010,
+        ),
+    )
+    assert line.text == "two words"
+    assert line.polygon == [(1, 2), (3, 4)]
+
+
+def test_alto_2_with_a_box_spaces_and_a_hyphen(tmp_path):
+    line = only_line(
+        tmp_path,
+        alto(
+            '<TextLine ID="l1" HPOS="10" VPOS="20" WIDTH="30" HEIGHT="5" BASELINE="24"><String CONTENT="a"/><SP/>'
+            '<String CONTENT="bro"/><HYP CONTENT="-"/></TextLine>',
+            ALTO_2,
+        ),
+    )
+    assert line.text == "a bro-"
+    assert line.polygon == [(10, 20), (40, 20), (40, 25), (10, 25)]
+    assert line.baseline == [(10, 24), (40, 24)]
+
+
+@pytest.mark.parametrize("points", ["1 2 3 4 5 6", "1,2 3,4 5,6"])
+def test_alto_4_with_a_polygon_and_strings_without_spaces(tmp_path, points):
+    line = only_line(
+        tmp_path,
+        alto(
+            f'<TextLine ID="l1" HPOS="0" VPOS="0" WIDTH="9" HEIGHT="9" BASELINE="{points}"><Shape><Polygon '
+            f'POINTS="{points}"/></Shape><String CONTENT="two"/><String CONTENT="words"/></TextLine>'
+        ),
+    )
+    assert line.text == "two words"
+    assert line.polygon == line.baseline == [(1, 2), (3, 4), (5, 6)]
+
+
+def test_lines_are_cut_by_their_polygon():
+    page = Image.fromarray(np.full((50, 100), 100, dtype=np.uint8))
+    crop = np.asarray(cut_line(page, [(10, 10), (50, 10), (10, 30)], [(10, 25), (50, 25)]).image)
+    assert crop.shape == (20, 40)
+    assert crop[2, 2] == 100  # within the triangle
+    assert crop[-2, -2] == 255  # outside
+    assert cut_line(page, [(-5, -5), (500, -5), (500, 500), (-5, 500)]).image.size == (100, 50)
+    for outside in ([], [(3, 3)], [(3.5, 3.5)], [(200, 200), (300, 200), (300, 300)]):
+        with pytest.raises(ValueError, match="no area"):
+            cut_line(page, outside)
+    with pytest.raises(ValueError, match="pairs"):
+        parse_points("1,2 3")
+
+
+def test_pages(tmp_path, processor, caplog):
+    folder = tmp_path / "pages"
+    write_page(folder, page_xml(page_line("a", "one") + page_line("b", " ") + page_line("c", "x", "")))
+    # measured on a scan of twice the size, and named after its XML file
+    write_page(folder, alto('<TextLine ID="d" HPOS="20" VPOS="20" WIDTH="100" HEIGHT="60"><String CONTENT="two"/>'
+                            "</TextLine>", image="C:\\scans\\other.tif", size=(400, 200)), "p2")  # fmt: skip
+    write_page(folder, page_xml(page_line("e", "three"), image="gone.png"), "p3", image=False)
+    write_page(folder, page_xml(page_line("f", "four"), image="p4.png"), "p4")
+    (folder / "p4.png").write_bytes(b"no image")
+    (folder / "mets.xml").write_text("<mets/>")
+    (folder / "cut.xml").write_text("<alto")
+    write_page(folder / "val" / "page", page_xml(page_line("g", "five"), image="p5.png"), "p5", image=False)
+    Image.new("L", (200, 100)).save(folder / "val" / "p5.png")
+    skipped = []
+    with caplog.at_level(logging.WARNING):
+        data = load_lines(folder, skipped=skipped)
+    lines = data["train"]
+    assert lines["text"] == ["one", "two", "four"]
+    assert lines["page"] == ["p1", "p2", "p4"]
+    assert lines["line_id"] == ["a", "d", "f"]
+    assert [open_line(line["image"]).size for line in lines.select([0, 1])] == [(50, 30), (50, 30)]
+    assert data["validation"]["text"] == ["five"]
+    reasons = {name.rpartition("/")[2]: reason for split, name, reason in skipped if split == "train"}
+    assert len(skipped) == len(reasons) == 5
+    assert reasons["p1.xml#b"] == "no text"
+    assert reasons["p1.xml#c"] == "no polygon or baseline"
+    assert "gone.png" in reasons["p3.xml"]
+    assert "mets" in reasons["mets.xml"]
+    assert "damaged XML" in reasons["cut.xml"]
+    assert "p4.png: not an image" in caplog.text
+    kept, left_out = select_trainable(lines, processor, HTRConvTextConfig())
+    assert (len(kept), left_out) == (2, {"unreadable image": 1})
+    assert list(load_lines(folder, "train", streaming=True)) == list(lines)
+
+    # what was cut before is not taken for what is there now
+    Image.new("L", (400, 200), 100).save(folder / "p1.png")
+    assert open_line(load_lines(folder, "train")[0]["image"]).size == (100, 60)
+
+
+def test_lines_with_only_a_baseline(tmp_path):
+    lines = [
+        page_line(name, "one", "").replace("/><TextEquiv", f'/><Baseline points="10,{y} 110,{y}"/><TextEquiv', 1)
+        for name, y in (("a", 40), ("b", 60), ("c", 80))
+    ]
+    write_page(tmp_path, page_xml("".join(lines)))
+    cut = load_lines(tmp_path, "train")
+    assert cut["line_id"] == ["a", "b", "c"]
+    # 20 pixels from line to line: 15 above the baseline and 6 below it
+    assert [open_line(line["image"]).size for line in cut] == [(100, 21)] * 3
+
+
+@pytest.mark.parametrize(
+    ("xml", "message"),
+    [
+        ('<!DOCTYPE a [<!ENTITY x SYSTEM "SECRET">]>' + page_xml(page_line("a", "&x;")).partition("?>")[2], "damaged"),
+        (page_xml(page_line("a", "b", "1,2 3")), "pairs of coordinates"),
+        (page_xml("").replace("Page ", "Sheet ").replace("/Page>", "/Sheet>"), "one page, not 0"),
+        ("", "damaged XML"),
+    ],
+)
+def test_pages_that_cannot_be_read(tmp_path, xml, message):
+    (tmp_path / "secret.txt").write_text("secret")
+    (tmp_path / "p1.xml").write_text(xml.replace("SECRET", (tmp_path / "secret.txt").as_uri()))
+    with pytest.raises(ValueError, match=rf"p1\.xml: .*{message}"):
+        read_page(tmp_path / "p1.xml")
+    with pytest.raises(ValueError, match="no line can be used; 1 × "):
+        load_lines(tmp_path / "p1.xml")
+
+
+def test_pages_without_the_library(tmp_path, monkeypatch):
+    write_page(tmp_path, page_xml(page_line("a", "one")))
+    monkeypatch.setitem(sys.modules, "lxml", None)
+    with pytest.raises(ValueError, match=r"pip install 'htr-convtext\[pages\]'"):
+        load_lines(tmp_path)
