@@ -37,6 +37,7 @@ setup(
     install_requires=[
         "accelerate>=1.1",
         "datasets>=4.0",
+        "httpx>=0.27",
         "jiwer>=4.0",
         "numpy>=2.0",
         "pillow>=11.0",

@@ -1,15 +1,21 @@
 """Line images for HTR-ConvText: any picture to grey `pixel_values` of a fixed height. Works without torchvision."""
 
+import base64
+import io
 import os
 from typing import BinaryIO
 
+import httpx
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from transformers.image_processing_backends import PilBackend
 from transformers.image_processing_utils import BatchFeature
-from transformers.image_utils import PILImageResampling, SizeDict, load_image
+from transformers.image_utils import PILImageResampling, SizeDict
 from transformers.processing_utils import ImagesKwargs
 from transformers.utils import TensorType
+
+
+DOWNLOAD_TIMEOUT = 60  # seconds
 
 
 class HTRConvTextImageProcessorKwargs(ImagesKwargs, total=False):
@@ -39,19 +45,24 @@ def open_image(source: str | os.PathLike | BinaryIO, name: str | None = None) ->
     Opens an image (the first page of a file with several) as 8-bit grey, upright.
 
     Args:
-        source: File name, URL or opened file.
-        name: What to call it in errors; by default the file name.
+        source: File name, URL (`data:` ones too) or opened file.
+        name: What to call it in errors; by default the file name or URL.
 
     Raises:
         ValueError: names the image if it is missing, empty, damaged, too large or no image.
     """
     if isinstance(source, (str, os.PathLike)):
         source = os.fspath(source)
-    name = name or (source if isinstance(source, str) else "The image")
+    name = name or (source[:100] if isinstance(source, str) else "The image")
     try:
-        if isinstance(source, str) and source.startswith(("http://", "https://", "data:")):
-            return to_grey(load_image(source))
+        if isinstance(source, str) and source.startswith(("http://", "https://")):
+            answer = httpx.get(source, timeout=DOWNLOAD_TIMEOUT, follow_redirects=True)
+            source = io.BytesIO(answer.raise_for_status().content)
+        elif isinstance(source, str) and source.startswith("data:"):
+            source = io.BytesIO(base64.b64decode(source.partition(",")[2]))
         return to_grey(upright(Image.open(source)))
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise ValueError(f"{name}: it could not be downloaded. ({error})") from None
     except FileNotFoundError:
         raise ValueError(f"{name}: there is no such file.") from None
     except IsADirectoryError:

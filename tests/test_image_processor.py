@@ -1,6 +1,10 @@
 """Line images: every kind of picture, both resizing behaviours."""
 
+import base64
 import io
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -146,6 +150,41 @@ def test_files(tmp_path, suffix):
     two_halves("L").save(path)
     assert halves_of(path) == pytest.approx((0, 1), abs=0.06)
     assert halves_of([str(path)]) == pytest.approx((0, 1), abs=0.06)
+
+
+@pytest.fixture
+def server(tmp_path):
+    """The URL of a server of the files in a folder, and that folder."""
+
+    class Files(SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Files, directory=str(tmp_path))) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", tmp_path
+        server.shutdown()
+
+
+@pytest.mark.parametrize("mode", ["LA", "I;16", "L"])
+def test_urls_are_read_as_files_are(server, mode):
+    url, folder = server
+    two_halves(mode).save(folder / "line.png")
+    data = base64.b64encode((folder / "line.png").read_bytes()).decode()
+    for source in (f"{url}/line.png", f"data:image/png;base64,{data}"):
+        assert halves_of(source) == halves_of(folder / "line.png")
+
+
+def test_urls_without_an_image_are_named(server):
+    url, folder = server
+    (folder / "line.png").write_bytes(b"no image")
+    for source, message in [
+        (f"{url}/gone.png", r"gone\.png: it could not be downloaded.*404"), (f"{url}/line.png", "not an image"),
+        ("http://127.0.0.1:1/line.png", "could not be downloaded"), ("http://[/line.png", "could not be downloaded"),
+        ("data:image/png;base64,bm8=", "not an image"), ("data:image/png;base64,b", "damaged"),
+    ]:  # fmt: skip
+        with pytest.raises(ValueError, match=message):
+            HTRConvTextImageProcessor()(source)
 
 
 # --- bad input: one error that names the file ---
