@@ -85,8 +85,10 @@ def main() -> None:
             draw_sheet(islice(lines, arguments.num_lines), renderer).save(arguments.preview)
         if arguments.output:
             output = Path(arguments.output)
+            if next(output.glob(f"{arguments.split}-*.parquet"), None):
+                raise ValueError(f"{output}: there are {arguments.split} lines already; give another folder.")
             output.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=output) as cache:
+            with tempfile.TemporaryDirectory(dir=output, prefix=".") as cache:
                 lines = synthetic_lines(
                     texts, arguments.num_lines, seed, renderer, num_proc=arguments.workers, cache_dir=cache
                 )

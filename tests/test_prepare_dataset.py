@@ -3,6 +3,7 @@
 import json
 import runpy
 import sys
+import tempfile
 
 import pytest
 from datasets import Dataset
@@ -105,6 +106,29 @@ def test_nothing_remains(tmp_path, monkeypatch):
         runpy.run_path(ROOT / "scripts" / "prepare_dataset.py", run_name="__main__")
     left_out = json.loads((tmp_path / "out" / "report.json").read_text())["left_out"]
     assert left_out == {"empty text": ["empty, train: a.png", "empty, train: b.png"]}
+
+
+def test_what_a_killed_run_leaves_is_not_loaded(source, tmp_path, monkeypatch):
+    class Kept(tempfile.TemporaryDirectory):
+        def __exit__(self, *args):
+            self._finalizer.detach()
+
+    written, write_shards = [], preparation.write_shards
+
+    def killed(rows, split, *args):
+        if written:
+            raise KeyboardInterrupt
+        write_shards(rows, split, *args)
+        written.append(split)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(preparation.tempfile, "TemporaryDirectory", Kept)
+        patch.setattr(preparation, "write_shards", killed)
+        with pytest.raises(KeyboardInterrupt):
+            prepare_lines([source], tmp_path / "out")
+    assert len(list((tmp_path / "out").rglob("*.parquet"))) == 1
+    report = prepare_lines([source], tmp_path / "out")
+    assert sum(map(len, load_lines(tmp_path / "out").values())) == report.lines
 
 
 def test_several_sources_drop_duplicates_and_need_no_change(source, tmp_path, monkeypatch):

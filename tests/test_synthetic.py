@@ -236,3 +236,6 @@ def test_script_writes_lines_and_a_preview(tmp_path):
 
     failed = run_script("render_lines.py", "--text", tmp_path / "none.txt", "--output", output, expect=1)
     assert "none.txt" in failed.stderr
+    failed = run_script("render_lines.py", "--text", text, "--output", output, *options, expect=1)
+    assert "there are validation lines already" in failed.stderr
+    assert len(load_lines(output, "validation")) == 5

@@ -92,7 +92,8 @@ def prepare_lines(
     if columns - set(features):
         report.notes.append(f"Columns that are no plain values, left out: {', '.join(sorted(columns - set(features)))}")
     order = sorted(parts, key=lambda split: ORDER.index(split) if split in ORDER else 1)
-    with tempfile.TemporaryDirectory(dir=output) as folder:
+    # Hidden, so that what a killed run leaves there is never loaded with the rest.
+    with tempfile.TemporaryDirectory(dir=output, prefix=".") as folder:
         for split in order:
             rows = prepared_rows(split, parts[split], report, policy, max_height, drop_duplicates)
             write_shards(rows, split, features, Path(folder))
