@@ -88,6 +88,32 @@ def test_split_names_of_the_hub(monkeypatch, parquet):
         assert list(load_lines("some/set")) == ours
 
 
+def test_splits_that_are_the_same(monkeypatch, parquet, tmp_path):
+    lines = Dataset.from_parquet(str(parquet / "val.parquet"))
+    monkeypatch.setattr(sources, "load_dataset", lambda *_, **__: {"dev": lines, "valid": lines})
+    with pytest.raises(ValueError, match="two of its splits dev, valid are the same"):
+        load_lines("some/set")
+    for folder in ("train", "training"):
+        write_store(tmp_path / "store" / folder, {b"num-samples": b"0"})
+    with pytest.raises(ValueError, match="are both train"):
+        load_lines(tmp_path / "store")
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_cells_without_a_value(tmp_path, streaming):
+    """No image: one that cannot be opened; no text: an empty one; no source: the name of the file."""
+    features = Features({"image": Image(), "text": Value("string"), "source": Value("string")})
+    whole = {"image": {"bytes": encoded("a"), "path": None}, "text": "a", "source": "b"}
+    rows = [whole, *({**whole, name: None} for name in whole)]
+    Dataset.from_list(rows, features=features).to_parquet(tmp_path / "lines.parquet")
+    lines = list(load_lines(tmp_path / "lines.parquet", "train", streaming=streaming))
+    assert [line["text"] for line in lines] == ["a", "a", "", "a"]
+    assert [line["source"] for line in lines] == ["b", "b", "b", "lines"]
+    with pytest.raises(ValueError, match="not an image"):
+        open_line(lines[1]["image"])
+    assert open_line(lines[3]["image"]).size == draw_line("a").size
+
+
 def test_columns_that_cannot_be_told_are_listed(tmp_path):
     row = {"scan": {"bytes": encoded("a"), "path": None}, "gt": "a", "sentence": "b", "label": 0}
     features = {"scan": Image(), "gt": Value("string"), "sentence": Value("string"), "label": ClassLabel(names=["x"])}

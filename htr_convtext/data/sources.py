@@ -33,6 +33,7 @@ SPLIT_NAMES = {
     **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
     **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
 }
+NO_IMAGE = {"bytes": b"", "path": None}  # opening it is an error that is counted
 logger = logging.getLogger(__name__)
 
 
@@ -161,7 +162,12 @@ def split_readers(
         raise ValueError(f"{path}: not a list (.ln, .tsv, .txt), a page (.xml) or a Parquet file.")
 
     folders = split_folders(path)
-    stores = {split: partial(read_lmdb, folder) for split, folder in folders if (folder / "data.mdb").is_file()}
+    stores = {}
+    for split, folder in folders:
+        if (folder / "data.mdb").is_file():
+            if split in stores:
+                raise ValueError(f"{path}: {stores[split].args[0]} and {folder} are both {split}; give one.")
+            stores[split] = partial(read_lmdb, folder)
     if stores:
         return stores
     lists = {}
@@ -212,7 +218,10 @@ def load_native(source: str | os.PathLike, streaming: bool) -> dict[str, Dataset
         remedy = "give Parquet files or images with metadata" if path.exists() else "no such folder, nor Hub data set"
         raise ValueError(f"{source}: no lines found; {remedy}. ({error})") from None
     known = {name: SPLIT_NAMES.get(name, name) for name in data}
-    return {name if known[name] in data else known[name]: lines for name, lines in data.items()}
+    known = {name: name if other in data else other for name, other in known.items()}
+    if len(set(known.values())) < len(known):
+        raise ValueError(f"{source}: two of its splits {', '.join(known)} are the same; rename one.")
+    return {known[name]: lines for name, lines in data.items()}
 
 
 def standard_columns(
@@ -234,7 +243,11 @@ def standard_columns(
     if lines.features["text"] != Value("string"):  # a cast copies all lines
         lines = lines.cast_column("text", Value("string"))
     if isinstance(lines, IterableDataset):
-        return lines.map(lambda line: {"text": line["text"] or ""}, features=lines.features)
+        return lines.map(
+            lambda line: {"image": line["image"] or NO_IMAGE, "text": line["text"] or ""}, features=lines.features
+        )
+    if lines.data.column("image").null_count:
+        lines = lines.map(lambda line: {"image": line["image"] or NO_IMAGE}, features=lines.features)
     if None in lines["text"]:
         texts = [text or "" for text in lines["text"]]
         lines = lines.remove_columns("text").add_column("text", texts, feature=Value("string"))
@@ -242,14 +255,17 @@ def standard_columns(
 
 
 def add_source(lines: Dataset | IterableDataset, name: str) -> Dataset | IterableDataset:
-    """Adds the column `source`, unless there is one of texts."""
-    if lines.features.get("source") == Value("string"):
-        return lines
-    lines = lines.remove_columns("source") if "source" in lines.features else lines
+    """Adds the column `source`; of one of texts, what is missing only."""
+    named = lines.features.get("source") == Value("string")
     if isinstance(lines, Dataset):
-        return lines.add_column("source", [name] * len(lines), feature=Value("string"))
+        sources = lines["source"] if named else [None] * len(lines)
+        if named and None not in sources:
+            return lines
+        lines = lines.remove_columns("source") if "source" in lines.features else lines
+        return lines.add_column("source", [source or name for source in sources], feature=Value("string"))
+    lines = lines if named or "source" not in lines.features else lines.remove_columns("source")
     features = Features({**lines.features, "source": Value("string")})
-    return lines.map(lambda line: {"source": name}, features=features)
+    return lines.map(lambda line: {"source": line.get("source") or name}, features=features)
 
 
 def report_skipped(where: str, skipped: list[tuple[str, str]]) -> None:
