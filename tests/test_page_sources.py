@@ -2,16 +2,18 @@
 
 import logging
 import sys
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from htr_convtext import HTRConvTextConfig
-from htr_convtext.data import load_lines, select_trainable
+from htr_convtext.data import load_lines, pages, select_trainable
 from htr_convtext.data.lines import open_line
 from htr_convtext.pages import cut_line, read_page
 from htr_convtext.pages.geometry import parse_points
+from processing.image_processing_htr_convtext import open_image
 
 
 PAGE_2019 = "http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-15"
@@ -194,6 +196,18 @@ def test_pages_that_cannot_be_read(tmp_path, xml, message):
         read_page(tmp_path / "p1.xml")
     with pytest.raises(ValueError, match="no line can be used; 1 × "):
         load_lines(tmp_path / "p1.xml")
+
+
+def test_images_are_tried_again_by_another_pillow(tmp_path, monkeypatch):
+    write_page(tmp_path / "pages", page_xml(page_line("a", "one")))
+    with monkeypatch.context() as patch:
+        patch.setattr(pages, "open_image", Mock(side_effect=ValueError("no such codec")))
+        (line,) = load_lines(tmp_path / "pages", "train")
+        assert line["image"]["bytes"] == b""
+        patch.setattr(pages, "PIL_VERSION", "another")
+        patch.setattr(pages, "open_image", open_image)
+        (line,) = load_lines(tmp_path / "pages", "train")
+        assert open_line(line["image"]).size == (50, 30)
 
 
 def test_pages_without_the_library(tmp_path, monkeypatch):

@@ -5,6 +5,11 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+from datasets.fingerprint import Hasher
+from PIL import Image as PILImage
+from PIL import __version__ as PIL_VERSION
+
+import htr_convtext.pages
 from htr_convtext.pages.documents import find_page_image
 from htr_convtext.pages.geometry import cut_line
 from htr_convtext.pages.layout import in_pixels
@@ -26,6 +31,9 @@ def read_pages(files: list[Path]) -> LineItems:
     images are opened when the lines are made; of an image that cannot be read every line is an empty image.
     """
     found = LineItems([], columns=["page", "line_id"], generate=cut_lines)
+    # `datasets` keeps what was cut out: not for other code, nor what this Pillow could not open for another.
+    code = [file.read_bytes() for file in sorted(Path(htr_convtext.pages.__file__).parent.glob("*.py"))]
+    code = Hasher.hash([code, PIL_VERSION, PILImage.MAX_IMAGE_PIXELS])
     for file in files:
         try:
             page = read_page(file)
@@ -44,7 +52,7 @@ def read_pages(files: list[Path]) -> LineItems:
             found.skipped.append((str(file), "a page without lines"))
         if usable:
             stamp = file_stamp(file) + file_stamp(image)
-            found.items.append({"xml": str(file), "image": str(image), "stamp": stamp})
+            found.items.append({"xml": str(file), "image": str(image), "stamp": stamp, "code": code})
     return found
 
 
