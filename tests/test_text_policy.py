@@ -31,7 +31,7 @@ def test_policy(settings, text, expected):
 @pytest.mark.parametrize(
     "settings",
     [{"unicode_form": "UTF-8"}, {"whitespace": "strip"}, {"long_s": True}, {"abbreviations": {"a": "aa"}},
-     {"abbreviations": {"": "a"}}, {"abbreviations": {"a": None}}],
+     {"abbreviations": {"": "a"}}, {"abbreviations": {"a": None}}, {"long_s": "s", "abbreviations": {"ẜ": "ſer"}}],
 )  # fmt: skip
 def test_wrong_settings(settings):
     with pytest.raises(ValueError, match="Text policy"):

@@ -14,7 +14,8 @@ from transformers import PreTrainedTokenizerBase
 @dataclass(frozen=True)
 class TextPolicy:
     """
-    Brings texts into the form that a model reads and is measured in. Applying it twice changes nothing more.
+    Brings texts into the form that a model reads and is measured in. Applying it twice changes nothing more,
+    unless what is written for a sign makes one again together with its neighbours.
 
     Args:
         unicode_form: Unicode normal form; `None` leaves characters as they are composed.
@@ -44,7 +45,8 @@ class TextPolicy:
         if not all(isinstance(text, str) for pair in self.abbreviations.items() for text in pair):
             raise ValueError("Text policy: abbreviations must map texts to texts.")
         for sign, text in self.abbreviations.items():
-            if not sign or any(other in text for other in self.abbreviations):
+            replaced = [*self.abbreviations, *(["ſ"] if self.long_s == "s" else [])]
+            if not sign or any(other in text for other in replaced):
                 raise ValueError(f"Text policy: {text!r}, written for {sign!r}, holds a sign that is replaced itself.")
 
     def __call__(self, text: str) -> str:
