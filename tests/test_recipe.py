@@ -1,6 +1,7 @@
 """The pieces of the training recipe: SAM, learning rate, averaged weights, and what the trainer makes of them."""
 
 import json
+import shutil
 import signal
 import time
 
@@ -15,6 +16,7 @@ from htr_convtext.data import LineCollator
 from htr_convtext.export import export_model
 from htr_convtext.training import HTRConvTextTrainer, LineTrainingArguments
 from htr_convtext.training.averaging import WeightAverage, average_decay
+from htr_convtext.training.checkpoints import is_finished
 from htr_convtext.training.sam import frozen_running_statistics, perturbed
 from htr_convtext.training.schedule import warmup_cosine
 from tests.conftest import ROOT, build_model
@@ -259,6 +261,36 @@ def test_early_stopping(tmp_path, processor):
     )  # fmt: skip
     trainer.train()
     assert trainer.state.global_step == 3
+    assert is_finished(tmp_path / "run" / "checkpoint-3", trainer.args)
+    assert not is_finished(tmp_path / "run" / "checkpoint-1", trainer.args)  # the best
+
+
+def test_a_finished_run_is_loaded_from_where_it_is(tmp_path, processor):
+    settings = {"save_strategy": "steps", "eval_strategy": "steps", "eval_steps": 1, "load_best_model_at_end": True}
+    trainer = build_trainer(tmp_path, processor, max_steps=2, **settings)
+    trainer.train()
+    best = trainer.model.state_dict()
+    (tmp_path / "run").rename(tmp_path / "moved")
+    trainer = build_trainer(tmp_path, processor, max_steps=2, **settings)
+    trainer.load_finished(str(tmp_path / "moved" / "checkpoint-2"))
+    assert all(torch.equal(value, best[name]) for name, value in trainer.model.state_dict().items())
+    shutil.rmtree(trainer.state.best_model_checkpoint)
+    with pytest.raises(FileNotFoundError, match="is gone"):
+        trainer.load_finished(str(tmp_path / "moved" / "checkpoint-2"))
+
+
+def test_signals_are_given_back_when_training_fails(tmp_path, processor):
+    before = signal.getsignal(signal.SIGINT)
+
+    class Fail(TrainerCallback):
+        def on_step_begin(self, args, state, control, **kwargs):
+            raise MemoryError
+
+    trainer = build_trainer(tmp_path, processor)
+    trainer.add_callback(Fail())
+    with pytest.raises(MemoryError):
+        trainer.train()
+    assert signal.getsignal(signal.SIGINT) == before
 
 
 def test_a_signal_ends_training_with_a_checkpoint(tmp_path, processor):
@@ -281,7 +313,7 @@ def test_a_signal_ends_training_with_a_checkpoint(tmp_path, processor):
 @pytest.mark.parametrize(
     "settings",
     [{"ema_decay": 1.0}, {"sam_rho": -0.1}, {"max_minutes": -1}, {"lr_scheduler_type": "constant"},
-     {"save_only_model": True}, {"save_steps": 400, "eval_steps": 200}, {"max_minutes": 1, "warmup_steps": 0.1}],
+     {"save_only_model": True}, {"save_steps": 1000, "eval_steps": 200}, {"max_minutes": 1, "warmup_steps": 0.1}],
 )  # fmt: skip
 def test_wrong_settings(settings, tmp_path):
     with pytest.raises(ValueError, match=r"ema_decay|lr_scheduler_type|save_steps|warmup_steps"):
@@ -289,8 +321,12 @@ def test_wrong_settings(settings, tmp_path):
 
 
 def test_settings_that_follow_others(tmp_path):
-    settings = LineTrainingArguments(output_dir=str(tmp_path), eval_steps=200, num_train_epochs=5, bf16=True)
-    assert (settings.save_steps, settings.max_steps) == (200, -1)
+    for epochs in (3, 5):
+        settings = LineTrainingArguments(output_dir=str(tmp_path), eval_steps=200, num_train_epochs=epochs, bf16=True)
+        assert (settings.save_steps, settings.max_steps) == (200, -1)
+    settings = LineTrainingArguments(output_dir=str(tmp_path), num_train_epochs=5, max_steps=10_000)
+    assert (settings.save_steps, settings.max_steps) == (1000, 10_000)
+    assert LineTrainingArguments(output_dir=str(tmp_path)).max_steps == 10_000
 
 
 def test_plain_training_arguments_are_refused(tmp_path, processor, model):

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from htr_convtext.training import last_checkpoint
+from htr_convtext.training.checkpoints import find_checkpoint
 from processing import HTRConvTextImageProcessor, HTRConvTextProcessor, HTRConvTextTokenizer
 from tests.conftest import CHARSET, ROOT, build_model, run_script
 from tests.test_data import write_image_folder
@@ -107,6 +108,18 @@ def test_half_written_checkpoints_are_passed_over(tmp_path, caplog):
     assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
     assert "checkpoint-12" in caplog.text
     assert last_checkpoint(tmp_path / "nothing") is None
+
+
+def test_a_run_is_not_written_over(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name / "checkpoint-2").mkdir(parents=True)
+        (tmp_path / name / "checkpoint-2" / "trainer_state.json").write_text("{}")
+    other = str(tmp_path / "two" / "checkpoint-2")
+    assert find_checkpoint(tmp_path / "two", other) == other
+    assert find_checkpoint(tmp_path / "new", other) == other
+    for resume in (other, None):
+        with pytest.raises(ValueError, match="choose another --output_dir"):
+            find_checkpoint(tmp_path / "one", resume)
 
 
 def run_trainer(*arguments, processes: int) -> None:

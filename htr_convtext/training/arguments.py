@@ -116,11 +116,12 @@ class LineTrainingArguments(TrainingArguments):
     adam_beta2: float = _default("adam_beta2", 0.99)
     weight_decay: float = _default("weight_decay", 0.05)
     warmup_steps: float = _default("warmup_steps", 150, " Of `max_steps` at most a twentieth.")
-    max_steps: int = _default("max_steps", MAX_STEPS)
+    max_steps: int = _default("max_steps", -1, f" By default {MAX_STEPS:,}, or as many as `num_train_epochs` takes.")
+    num_train_epochs: float = _default("num_train_epochs", 0.0)
     eval_strategy: str = _default("eval_strategy", "steps")
     eval_steps: float = _default("eval_steps", SAVE_STEPS)
     save_strategy: str = _default("save_strategy", "steps")
-    save_steps: float = _default("save_steps", SAVE_STEPS, " By default as `eval_steps`.")
+    save_steps: float = _default("save_steps", 0, " By default as `eval_steps`.")
     save_total_limit: int = _default("save_total_limit", 2)
     load_best_model_at_end: bool = _default("load_best_model_at_end", True)
     metric_for_best_model: str = _default("metric_for_best_model", "cer")
@@ -135,12 +136,12 @@ class LineTrainingArguments(TrainingArguments):
     def __post_init__(self):
         if not torch.accelerator.is_available():
             self.use_cpu = True  # or else transformers refuses bf16 there
-        if self.num_train_epochs != TrainingArguments.num_train_epochs and self.max_steps == MAX_STEPS:
-            self.max_steps = -1
-        if self.load_best_model_at_end and self.eval_strategy == self.save_strategy == "steps":
-            if self.save_steps not in (SAVE_STEPS, self.eval_steps):
-                raise ValueError("save_steps must be eval_steps, or else the best model is not always saved.")
-            self.save_steps = self.eval_steps
+        if self.max_steps < 0 and not self.num_train_epochs:
+            self.max_steps = MAX_STEPS
+        self.save_steps = self.save_steps or self.eval_steps
+        by_steps = self.eval_strategy == self.save_strategy == "steps"
+        if self.load_best_model_at_end and by_steps and self.save_steps != self.eval_steps:
+            raise ValueError("save_steps must be eval_steps, or else the best model is not always saved.")
         if self.max_minutes < 0 or self.sam_rho < 0 or not 0 <= self.ema_decay < 1:
             raise ValueError("max_minutes and sam_rho must not be negative, ema_decay must be in [0, 1).")
         parse_weights(self.source_weights)  # what is wrong with them is said before anything is read

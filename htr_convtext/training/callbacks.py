@@ -99,7 +99,8 @@ class StopOnSignal(TrainerCallback):
             self.stopped_by = self._received or signal.SIGTERM
             control.should_save = control.should_training_stop = True
 
-    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs):
+    def restore(self) -> None:
+        """Gives the signals back to those that had them before training."""
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers = {}

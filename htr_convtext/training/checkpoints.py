@@ -49,12 +49,19 @@ def find_checkpoint(folder: str | os.PathLike, resume: str | None) -> str | None
         return None
     if not Path(resume, "trainer_state.json").is_file():
         raise ValueError(f"{resume} is no checkpoint: it has no trainer_state.json.")
+    if Path(resume).resolve().parent != Path(folder).resolve() and last_checkpoint(folder):
+        raise ValueError(f"{folder} holds another run than {resume}; choose another --output_dir.")
     return resume
 
 
 def is_finished(checkpoint: str | os.PathLike, arguments: LineTrainingArguments) -> bool:
-    """Whether a checkpoint is the last of its run: all steps are made, or all time is used."""
+    """Whether a checkpoint is the last of its run: all steps are made, or all time or patience is used up."""
     state = TrainerState.load_from_json(os.path.join(checkpoint, "trainer_state.json"))
-    budget = state.stateful_callbacks.get("TimeBudget", {}).get("attributes", {})
-    used_up = arguments.max_minutes and budget.get("elapsed", 0.0) >= 60 * arguments.max_minutes
-    return bool(used_up) or 0 < arguments.max_steps <= state.global_step
+    kept = {name: callback.get("attributes", {}) for name, callback in state.stateful_callbacks.items()}
+    elapsed = kept.get("TimeBudget", {}).get("elapsed", 0.0)
+    waited = kept.get("EarlyStopping", {}).get("early_stopping_patience_counter", 0)
+    return (
+        0 < arguments.max_steps <= state.global_step
+        or 0 < 60 * arguments.max_minutes <= elapsed
+        or 0 < arguments.early_stopping_patience <= waited
+    )

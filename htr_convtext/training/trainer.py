@@ -102,6 +102,12 @@ class HTRConvTextTrainer(Trainer):
         """The signal that ended training early, if one did."""
         return self._stop_on_signal.stopped_by
 
+    def train(self, *args, **kwargs) -> TrainOutput:
+        try:
+            return super().train(*args, **kwargs)
+        finally:
+            self._stop_on_signal.restore()
+
     # --- what is trained, in which order, how fast ---
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
@@ -259,8 +265,18 @@ class HTRConvTextTrainer(Trainer):
         return super()._finalize_training(*args, **kwargs)
 
     def load_finished(self, checkpoint: str) -> None:
-        """Loads what training came to, from the last checkpoint of a run that has made all its steps."""
+        """
+        Loads what training came to, from the last checkpoint of a run that has made all its steps.
+
+        Raises:
+            FileNotFoundError: if its best checkpoint is gone.
+        """
         self.state = TrainerState.load_from_json(os.path.join(checkpoint, "trainer_state.json"))
+        best = self.state.best_model_checkpoint
+        if self.args.load_best_model_at_end and best is not None:  # the folder may have another place now
+            self.state.best_model_checkpoint = os.path.join(os.path.dirname(checkpoint), os.path.basename(best))
+            if not os.path.isdir(self.state.best_model_checkpoint):
+                raise FileNotFoundError(f"The run is finished, and its best checkpoint, {best}, is gone.")
         self._load_from_checkpoint(checkpoint)
         if self.average is not None:
             load_average(self.model, checkpoint)
