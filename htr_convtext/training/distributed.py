@@ -23,7 +23,8 @@ def character_share(labels: torch.Tensor) -> torch.Tensor:
     """
     Characters of this process over their mean in all processes, a scalar.
 
-    The mean over processes of losses that are means over characters is off by it.
+    The mean over processes of losses that are means over characters is off by it. Masked characters, which the textual
+    context loss counts double, count once here.
     """
     count = (labels > 0).sum().float()
     return count / reduce(count.clone(), "mean").clamp(min=1)
