@@ -53,7 +53,8 @@ def open_image(source: str | os.PathLike | BinaryIO, name: str | None = None) ->
     """
     if isinstance(source, (str, os.PathLike)):
         source = os.fspath(source)
-    name = name or (source[:100] if isinstance(source, str) else "The image")
+    if name is None:
+        name = source if isinstance(source, str) and not source.startswith("data:") else "The image"
     try:
         if isinstance(source, str) and source.startswith(("http://", "https://")):
             answer = httpx.get(source, timeout=DOWNLOAD_TIMEOUT, follow_redirects=True)
