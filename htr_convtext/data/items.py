@@ -1,10 +1,11 @@
 """What a reader of some format hands to `load_lines`: the lines of one split, their images not opened yet."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from datasets import Dataset, Features, Image, IterableDataset, Value
+from datasets.fingerprint import Hasher
 
 
 @dataclass
@@ -17,7 +18,8 @@ class LineItems:
             `generate` makes such rows of.
         columns: Names of the columns of text besides `text`.
         generate: Makes rows of some of the items, where that means to open files. `datasets` keeps its rows on the
-            disk for the next time, by the items: they must change when the files do (`file_stamp`).
+            disk for the next time, by the items: they must change when the files do (`file_stamp`) and when the code
+            does (`code_stamp`).
         skipped: Name and reason of everything that is left out.
     """
 
@@ -42,3 +44,8 @@ def file_stamp(path: Path) -> list[int]:
     """Size and time of change of a file, in bytes and nanoseconds."""
     status = path.stat()
     return [status.st_size, status.st_mtime_ns]
+
+
+def code_stamp(files: Iterable[Path]) -> str:
+    """A hash of what is in some source files."""
+    return Hasher.hash([file.read_bytes() for file in sorted(files)])

@@ -5,7 +5,6 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from datasets.fingerprint import Hasher
 from PIL import Image as PILImage
 from PIL import __version__ as PIL_VERSION
 
@@ -17,7 +16,7 @@ from htr_convtext.pages.page import PageLine
 from htr_convtext.pages.xml_reader import read_page
 from processing.image_processing_htr_convtext import open_image
 
-from .items import LineItems, file_stamp
+from .items import LineItems, code_stamp, file_stamp
 
 
 logger = logging.getLogger(__name__)
@@ -32,8 +31,8 @@ def read_pages(files: list[Path]) -> LineItems:
     """
     found = LineItems([], columns=["page", "line_id"], generate=cut_lines)
     # `datasets` keeps what was cut out: not for other code, nor what this Pillow could not open for another.
-    code = [file.read_bytes() for file in sorted(Path(htr_convtext.pages.__file__).parent.glob("*.py"))]
-    code = Hasher.hash([code, PIL_VERSION, PILImage.MAX_IMAGE_PIXELS])
+    code = code_stamp([Path(__file__), *Path(htr_convtext.pages.__file__).parent.glob("*.py")])
+    maker = [code, PIL_VERSION, PILImage.MAX_IMAGE_PIXELS]
     for file in files:
         try:
             page = read_page(file)
@@ -52,7 +51,7 @@ def read_pages(files: list[Path]) -> LineItems:
             found.skipped.append((str(file), "a page without lines"))
         if usable:
             stamp = file_stamp(file) + file_stamp(image)
-            found.items.append({"xml": str(file), "image": str(image), "stamp": stamp, "code": code})
+            found.items.append({"xml": str(file), "image": str(image), "stamp": stamp, "maker": maker})
     return found
 
 

@@ -145,7 +145,7 @@ def split_readers(
     For each split a function that reads it; `None` for what `datasets` itself reads.
 
     Raises:
-        ValueError: if it is a file of no known kind, or two lists are of one split.
+        ValueError: if it is a file of no known kind, or two lists or stores are of one split.
     """
     read_list = {
         ".ln": partial(read_ln, image_root=image_root),
@@ -162,22 +162,17 @@ def split_readers(
         raise ValueError(f"{path}: not a list (.ln, .tsv, .txt), a page (.xml) or a Parquet file.")
 
     folders = split_folders(path)
-    stores = {}
+    stores: dict[str, partial] = {}
     for split, folder in folders:
         if (folder / "data.mdb").is_file():
-            if split in stores:
-                raise ValueError(f"{path}: {stores[split].args[0]} and {folder} are both {split}; give one.")
-            stores[split] = partial(read_lmdb, folder)
+            add_reader(stores, split, partial(read_lmdb, folder))
     if stores:
         return stores
-    lists = {}
+    lists: dict[str, partial] = {}
     for folder_split, folder in folders:
         for file in sorted(folder.iterdir()):
             if file.suffix in read_list and is_list(file):
-                split = split_of(file.stem) or folder_split
-                if split in lists:
-                    raise ValueError(f"{path}: {lists[split].args[0].name} and {file.name} are both {split}; give one.")
-                lists[split] = partial(read_list[file.suffix], file)
+                add_reader(lists, split_of(file.stem) or folder_split, partial(read_list[file.suffix], file))
     if lists:
         return lists
     if any(next(path.rglob(pattern), None) for pattern in ("*.parquet", "metadata.jsonl", "metadata.csv")):
@@ -188,6 +183,14 @@ def split_readers(
         split = splits.get(file.relative_to(path).parts[0], folders[0][0])
         pages.setdefault(split, []).append(file)
     return {split: partial(read_pages, files) for split, files in pages.items()} or None
+
+
+def add_reader(readers: dict[str, partial], split: str, reader: partial) -> None:
+    """Adds what reads a file, its first argument, for a split; a `ValueError` names both if the split has one."""
+    if split in readers:
+        first, second = readers[split].args[0], reader.args[0]
+        raise ValueError(f"{first} and {second.name} are both {split}; give one.")
+    readers[split] = reader
 
 
 def is_list(file: Path) -> bool:
@@ -255,17 +258,19 @@ def standard_columns(
 
 
 def add_source(lines: Dataset | IterableDataset, name: str) -> Dataset | IterableDataset:
-    """Adds the column `source`; of one of texts, what is missing only."""
-    named = lines.features.get("source") == Value("string")
-    if isinstance(lines, Dataset):
-        sources = lines["source"] if named else [None] * len(lines)
-        if named and None not in sources:
+    """Adds the column `source`, or fills what is missing in one of texts."""
+    if "source" in lines.features and lines.features["source"] != Value("string"):
+        lines = lines.remove_columns("source")
+    if isinstance(lines, IterableDataset):
+        features = Features({**lines.features, "source": Value("string")})
+        return lines.map(lambda line: {"source": line.get("source") or name}, features=features)
+    sources = [None] * len(lines)
+    if "source" in lines.features:
+        sources = lines["source"][:]
+        if all(sources):
             return lines
-        lines = lines.remove_columns("source") if "source" in lines.features else lines
-        return lines.add_column("source", [source or name for source in sources], feature=Value("string"))
-    lines = lines if named or "source" not in lines.features else lines.remove_columns("source")
-    features = Features({**lines.features, "source": Value("string")})
-    return lines.map(lambda line: {"source": line.get("source") or name}, features=features)
+        lines = lines.remove_columns("source")
+    return lines.add_column("source", [source or name for source in sources], feature=Value("string"))
 
 
 def report_skipped(where: str, skipped: list[tuple[str, str]]) -> None:

@@ -44,8 +44,8 @@ class TextPolicy:
                 raise ValueError(f"Text policy: {name} must be one of {values}, got {getattr(self, name)!r}.")
         if not all(isinstance(text, str) for pair in self.abbreviations.items() for text in pair):
             raise ValueError("Text policy: abbreviations must map texts to texts.")
+        replaced = {*self.abbreviations, "ſ"} if self.long_s == "s" else set(self.abbreviations)
         for sign, text in self.abbreviations.items():
-            replaced = [*self.abbreviations, *(["ſ"] if self.long_s == "s" else [])]
             if not sign or any(other in text for other in replaced):
                 raise ValueError(f"Text policy: {text!r}, written for {sign!r}, holds a sign that is replaced itself.")
 

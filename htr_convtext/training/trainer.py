@@ -276,7 +276,9 @@ class HTRConvTextTrainer(Trainer):
         if self.args.load_best_model_at_end and best is not None:  # the folder may have another place now
             self.state.best_model_checkpoint = os.path.join(os.path.dirname(checkpoint), os.path.basename(best))
             if not os.path.isdir(self.state.best_model_checkpoint):
-                raise FileNotFoundError(f"The run is finished, and its best checkpoint, {best}, is gone.")
+                raise FileNotFoundError(
+                    f"The run is finished, and its best checkpoint, {best}, is gone; take the folder best beside it."
+                )
         self._load_from_checkpoint(checkpoint)
         if self.average is not None:
             load_average(self.model, checkpoint)

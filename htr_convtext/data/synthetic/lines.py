@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 from datasets import Dataset, Features, Image, IterableDataset, Value
-from datasets.fingerprint import Hasher
+
+from htr_convtext.data.items import code_stamp
 
 from .renderer import LineRenderer
 from .texts import LineTexts
@@ -116,7 +117,7 @@ def synthetic_lines(
     else:
         starts = range(0, num_lines, LINES_PER_SHARD)
         shards = [range(start, min(start + LINES_PER_SHARD, num_lines)) for start in starts]
-    code = Hasher.hash([file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py"))])
+    code = code_stamp(Path(__file__).parent.glob("*.py"))
     arguments = {"texts": texts, "renderer": renderer, "seed": seed, "shards": shards, "code": code}
     if streaming:
         return IterableDataset.from_generator(_lines, features=FEATURES, gen_kwargs=arguments)
