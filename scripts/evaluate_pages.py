@@ -27,12 +27,12 @@ from htr_convtext.pages.layout import in_pixels
 from htr_convtext.recognition import load_pipeline
 
 
-HEADER = ["", "lines", "found", "recall %", "precision %", "page CER %", "found lines CER %", "given lines CER %"]
+HEADER = ["", "lines", "detected", "recall %", "precision %", "page CER %", "found lines CER %", "given lines CER %"]
 
 
 def row(name: str, page: PageMeasure) -> list[str]:
     shares = (page.recall, page.precision, page.cer, page.matched_cer, page.given_cer)
-    return [name, str(page.lines), str(page.found), *(f"{100 * share:.1f}" for share in shares)]
+    return [name, str(page.lines), str(page.detected), *(f"{100 * share:.1f}" for share in shares)]
 
 
 def main() -> int:

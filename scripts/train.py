@@ -2,8 +2,8 @@
 
 Settings come from the command line, or from a YAML file with the same names and then the command line, which wins.
 The output folder holds checkpoints, TensorBoard logs, curves.png, samples.png and, at the end, the best model in best/.
-SIGTERM or Ctrl-C ends training after the step with a checkpoint; resumed from there it gives what it would have given.
-Network, charset, text policy and image size are then those of the checkpoint.
+SIGTERM or Ctrl-C ends training after the step with a checkpoint; resumed from there it gives what it would have given,
+unless the clock decides (--max_minutes). Network, charset, text policy and image size are then those of the checkpoint.
 
 Examples:
     # your own lines: train/ and validation/ folders of images, each with metadata.jsonl (file_name, text)

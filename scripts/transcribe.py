@@ -7,10 +7,11 @@ Examples:
     python scripts/transcribe.py export --find-lines --format alto --output transcribed --model my_model
 
 A page is a photograph or scan (PNG, JPEG, TIFF, PDF, also of several pages), or a PAGE-XML or ALTO file beside its
-image (of Transkribus or eScriptorium): then its lines are taken, and its ids and everything but the text stay as they
-are. A folder stands for all of these in it and below. What is written already is left out, so the same command goes on
-where it stopped. A page that cannot be read is reported and left out; the exit code is then 1. The pages of a document
-that was broken off, or has such a page, are kept for the next time, in a folder beside its output.
+image (of Transkribus or eScriptorium): then its lines are taken; written in the same format, regions and lines stay as
+they are, and only text and words are replaced. A folder stands for all of these in it and below. What is written
+already is left out, so the same command goes on where it stopped. A page that cannot be read is reported and left out;
+the exit code is then 1. The pages of a document that was broken off, or has such a page, are kept for the next time, in
+a folder beside its output.
 """
 
 import argparse

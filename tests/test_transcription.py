@@ -143,7 +143,7 @@ def test_measuring_a_page(page):
     )
     given = transcribe_nothing(page)
     measure = measure_page(truth, page, given, str)
-    assert (measure.lines, measure.found, measure.matched) == (12, 13, 12)
+    assert (measure.lines, measure.detected, measure.matched) == (12, 13, 12)
     assert measure.recall == 1
     assert measure.precision == 12 / 13
     assert measure.errors >= len(page.lines[0].text) > measure.matched_errors
@@ -302,6 +302,6 @@ def test_evaluate_pages_script(page, tmp_path):
     (tmp_path / "page.xml").write_bytes(to_xml(replace(page, regions=regions), "alto"))
     done = run_script("evaluate_pages.py", tmp_path, "--output", tmp_path / "pages.json")
     counts = json.loads((tmp_path / "pages.json").read_text())["page"]
-    assert (counts["lines"], counts["matched"], counts["found"]) == (13, 13, 13)
+    assert (counts["lines"], counts["matched"], counts["detected"]) == (13, 13, 13)
     assert counts["errors"] < 0.06 * counts["characters"]
     assert "100.0" in done.stdout.splitlines()[-1]

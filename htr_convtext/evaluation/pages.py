@@ -21,7 +21,7 @@ class PageMeasure:
 
     Attributes:
         lines: Lines of the ground truth.
-        found: Lines that were found.
+        detected: Lines that were detected, right or not.
         matched: Pairs of the two whose polygons share at least half of their union.
         characters, errors: Of the whole text, in reading order; text that the ground truth leaves out is an error.
         matched_characters, matched_errors: Of the matched lines alone.
@@ -29,7 +29,7 @@ class PageMeasure:
     """
 
     lines: int
-    found: int
+    detected: int
     matched: int
     characters: int
     errors: int
@@ -46,7 +46,7 @@ class PageMeasure:
 
     @property
     def precision(self) -> float:
-        return self.matched / max(1, self.found)
+        return self.matched / max(1, self.detected)
 
     @property
     def cer(self) -> float:

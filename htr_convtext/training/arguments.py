@@ -37,7 +37,7 @@ class ModelArguments:
             "published system; then height, max_width and horizontal_scale have no effect."
         },
     )
-    height: int = field(default=64, metadata={"help": "Height of the line images in pixels: 32, 48 or 64."})
+    height: int = field(default=64, metadata={"help": "Height of the line images in pixels, 1 to 64."})
     max_width: int = field(default=0, metadata={"help": "Widest line in pixels; 0 is 32 times the height."})
     horizontal_scale: float = field(default=1.0, metadata={"help": "Width in units of the aspect-true width."})
     charset: str | None = field(
@@ -52,7 +52,10 @@ class ModelArguments:
     )
     text_policy: str | None = field(
         default=None,
-        metadata={"help": "JSON file of a text policy for all splits. By default Unicode form NFC, spaces folded."},
+        metadata={
+            "help": "JSON file of a text policy for all splits. By default that of the prepared data, else that of "
+            "the model, else Unicode form NFC, spaces folded."
+        },
     )
     use_tcm: bool = field(default=True, metadata={"help": "Train with the Textual Context Module."})
     ctc_loss_weight: float = field(default=0.1, metadata={"help": "Weight of the CTC loss."})
