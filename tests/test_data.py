@@ -37,6 +37,11 @@ def test_image_folder(image_folder):
     assert load_lines(image_folder, "test") is None
 
 
+def test_the_folder_where_one_is_has_a_name(image_folder, monkeypatch):
+    monkeypatch.chdir(image_folder)
+    assert set(load_lines(".", "train")["source"]) == {"lines"}
+
+
 def test_parquet(image_folder, tmp_path):
     folder = tmp_path / "packed"
     folder.mkdir()
@@ -212,7 +217,12 @@ def test_sampler_weighs_sources():
 
 
 @pytest.mark.parametrize(
-    ("weights", "message"), [({"latge": 2}, "no data set 'latge'.* large, small"), ({"small": 0}, "small must be pos")]
+    ("weights", "message"),
+    [
+        ({"latge": 2}, "no data set 'latge'.* large, small"),
+        ({"small": 0}, "small must be pos"),
+        ({"small": 0.01}, "none of small"),
+    ],
 )
 def test_wrong_source_weights(weights, message):
     with pytest.raises(ValueError, match=message):

@@ -153,8 +153,8 @@ def test_pages(tmp_path, processor, caplog):
     assert data["validation"]["text"] == ["five"]
     reasons = {name.rpartition("/")[2]: reason for split, name, reason in skipped if split == "train"}
     assert len(skipped) == len(reasons) == 5
-    assert reasons["p1.xml#b"] == "no text"
-    assert reasons["p1.xml#c"] == "no polygon or baseline"
+    assert reasons["p1#b"] == "no text"
+    assert reasons["p1#c"] == "no polygon or baseline"
     assert "gone.png" in reasons["p3.xml"]
     assert "mets" in reasons["mets.xml"]
     assert "damaged XML" in reasons["cut.xml"]
@@ -166,6 +166,21 @@ def test_pages(tmp_path, processor, caplog):
     # what was cut before is not taken for what is there now
     Image.new("L", (400, 200), 100).save(folder / "p1.png")
     assert open_line(load_lines(folder, "train")[0]["image"]).size == (100, 60)
+
+
+def test_an_export_of_both_formats_and_volumes_of_equal_names(tmp_path):
+    for volume in ("1", "2"):
+        write_page(tmp_path / volume / "page", page_xml(page_line("a", volume), image="0001.png"), "0001", image=False)
+        write_page(tmp_path / volume / "alto", alto('<TextLine ID="a" HPOS="0" VPOS="0" WIDTH="9" HEIGHT="9"><String '
+                                                    f'CONTENT="{volume}"/></TextLine>', image="0001.png"),
+                   "0001", image=False)  # fmt: skip
+        Image.new("L", (200, 100)).save(tmp_path / volume / "0001.png")
+    (tmp_path / "2" / "page" / "0001.xml").rename(tmp_path / "2" / "page" / "0001.XML")
+    skipped = []
+    lines = load_lines(tmp_path, "train", skipped=skipped)
+    assert lines["text"] == ["1", "2"]
+    assert lines["page"] == ["1/page/0001", "2/page/0001"]
+    assert [reason for *_, reason in skipped] == ["its image has PAGE-XML too"] * 2
 
 
 def test_lines_with_only_a_baseline(tmp_path):
@@ -185,6 +200,8 @@ def test_lines_with_only_a_baseline(tmp_path):
     [
         ('<!DOCTYPE a [<!ENTITY x SYSTEM "SECRET">]>' + page_xml(page_line("a", "&x;")).partition("?>")[2], "damaged"),
         (page_xml(page_line("a", "b", "1,2 3")), "pairs of coordinates"),
+        (page_xml("", size=("inf", 100)), "not a coordinate: inf"),
+        (alto('<TextLine ID="a" HPOS="inf" VPOS="0"><String CONTENT="b"/></TextLine>'), "not a coordinate: inf"),
         (page_xml("").replace("Page ", "Sheet ").replace("/Page>", "/Sheet>"), "one page, not 0"),
         ("", "damaged XML"),
     ],

@@ -137,6 +137,20 @@ def test_a_weight_without_its_data_set_is_named(tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def test_a_weight_of_a_data_set_of_which_no_line_can_be_used_is_named(tmp_path):
+    for split in ("train", "validation"):
+        write_image_folder(tmp_path / "words", split, WORDS)
+    write_image_folder(tmp_path / "broken", "train", WORDS)
+    for image in (tmp_path / "broken" / "train").glob("*.png"):
+        image.write_bytes(b"no image")
+    done = run_script(
+        "train.py", "--data", tmp_path / "words", tmp_path / "broken", "--output_dir", tmp_path,
+        "--source_weights", "broken=2", expect=1,
+    )  # fmt: skip
+    assert "no data set 'broken' to weigh; there are words" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [("- a", "must map"), ("a: {b: c}", "value of a"), ("a: [", "not YAML"), ("learning_rat: 1", "learning_rat"),

@@ -30,7 +30,8 @@ class SimilarWidthSampler(Sampler[int]):
             epochs; within a set none comes again before all have come.
 
     Raises:
-        ValueError: names a weight that is not positive, or whose data set is not in `sources`.
+        ValueError: names a weight that is not positive, or whose data set is not in `sources`, or a data set of which
+            no line would come.
     """
 
     def __init__(
@@ -87,7 +88,8 @@ def source_shares(sources: Sequence[str], weights: Mapping[str, float]) -> list[
     The lines of each data set, and how many of them an epoch of `len(sources)` lines has.
 
     Raises:
-        ValueError: names a weight that is not positive, or whose data set is not in `sources`.
+        ValueError: names a weight that is not positive, or whose data set is not in `sources`, or a data set of which
+            no line would come.
     """
     names = sorted(set(sources))
     for name, weight in weights.items():
@@ -103,5 +105,10 @@ def source_shares(sources: Sequence[str], weights: Mapping[str, float]) -> list[
     lines: dict[str, list[int]] = {name: [] for name in names}
     for index, source in enumerate(sources):
         lines[source].append(index)
-    counts = [end - start for start, end in pairwise(ends)]
-    return [(torch.tensor(lines[name]), count) for name, count in zip(names, counts, strict=True) if count]
+    counts = {name: end - start for name, (start, end) in zip(names, pairwise(ends), strict=True)}
+    for name, count in counts.items():
+        if not count:
+            raise ValueError(
+                f"By the weights an epoch of {len(sources)} lines would have none of {name}; leave it out."
+            )
+    return [(torch.tensor(lines[name]), count) for name, count in counts.items()]

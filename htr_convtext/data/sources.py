@@ -101,7 +101,7 @@ def load_lines(
     if loaded and not streaming and not any(map(len, loaded.values())):
         summary = ", ".join(f"{count} × {reason}" for reason, count in reasons.most_common())
         raise ValueError(f"{source}: no line can be used; {summary or 'there is none'}.")
-    title = path.stem if path.is_file() else path.name
+    title = path.stem if path.is_file() else Path(os.path.abspath(path)).name  # of `.` too
     loaded = {name: add_source(lines, title) for name, lines in loaded.items()}
     if split is not None:
         return loaded.get(wanted)
@@ -153,12 +153,13 @@ def split_readers(
     }
     read_list[".txt"] = read_list[".tsv"]
     if path.is_file():
-        if path.suffix == ".parquet":
+        suffix = path.suffix.lower()
+        if suffix == ".parquet":
             return None
-        if path.suffix in read_list:
-            return {split_of(path.stem) or "train": partial(read_list[path.suffix], path)}
-        if path.suffix == ".xml":
-            return {"train": partial(read_pages, [path])}
+        if suffix in read_list:
+            return {split_of(path.stem) or "train": partial(read_list[suffix], path)}
+        if suffix == ".xml":
+            return {"train": partial(read_pages, [path], path.parent)}
         raise ValueError(f"{path}: not a list (.ln, .tsv, .txt), a page (.xml) or a Parquet file.")
 
     folders = split_folders(path)
@@ -171,18 +172,19 @@ def split_readers(
     lists: dict[str, partial] = {}
     for folder_split, folder in folders:
         for file in sorted(folder.iterdir()):
-            if file.suffix in read_list and is_list(file):
-                add_reader(lists, split_of(file.stem) or folder_split, partial(read_list[file.suffix], file))
+            suffix = file.suffix.lower()
+            if suffix in read_list and is_list(file):
+                add_reader(lists, split_of(file.stem) or folder_split, partial(read_list[suffix], file))
     if lists:
         return lists
     if any(next(path.rglob(pattern), None) for pattern in ("*.parquet", "metadata.jsonl", "metadata.csv")):
         return None
     pages: dict[str, list[Path]] = {}
     splits = {folder.name: split for split, folder in folders[1:]}
-    for file in sorted(path.rglob("*.xml")):
+    for file in sorted(file for file in path.rglob("*") if file.suffix.lower() == ".xml"):
         split = splits.get(file.relative_to(path).parts[0], folders[0][0])
         pages.setdefault(split, []).append(file)
-    return {split: partial(read_pages, files) for split, files in pages.items()} or None
+    return {split: partial(read_pages, files, path) for split, files in pages.items()} or None
 
 
 def add_reader(readers: dict[str, partial], split: str, reader: partial) -> None:
@@ -195,7 +197,7 @@ def add_reader(readers: dict[str, partial], split: str, reader: partial) -> None
 
 def is_list(file: Path) -> bool:
     """Whether a file lists images; a `.txt` does if its name is `gt` or a split's and its first line has a tab."""
-    if file.suffix != ".txt":
+    if file.suffix.lower() != ".txt":
         return True
     if file.stem.lower() != "gt" and split_of(file.stem) is None:
         return False
