@@ -131,6 +131,16 @@ def test_what_a_killed_run_leaves_is_not_loaded(source, tmp_path, monkeypatch):
     assert sum(map(len, load_lines(tmp_path / "out").values())) == report.lines
 
 
+def test_no_lines_without_their_text_policy(source, tmp_path, monkeypatch):
+    def full(policy, path):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(TextPolicy, "to_file", full)
+    with pytest.raises(OSError, match="No space"):
+        prepare_lines([source], tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_several_sources_drop_duplicates_and_need_no_change(source, tmp_path, monkeypatch):
     monkeypatch.setattr(preparation, "ROWS", 1)
     monkeypatch.setattr(preparation, "SHARD_BYTES", 0)

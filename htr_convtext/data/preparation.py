@@ -97,13 +97,14 @@ def prepare_lines(
         for split in order:
             rows = prepared_rows(split, parts[split], report, policy, max_height, drop_duplicates)
             write_shards(rows, split, features, Path(folder))
-        for file in Path(folder).iterdir():
-            file.rename(output / file.name)
-    report.splits = {split: report.splits[split] for split in reversed(order) if split in report.splits}
-    policy.to_file(output / "text_policy.json")
-    facts = json.dumps(report.as_dict(), indent=2, ensure_ascii=False) + "\n"
-    (output / "report.json").write_text(facts, encoding="utf-8")
-    (output / "report.md").write_text(report.as_markdown(), encoding="utf-8")
+        report.splits = {split: report.splits[split] for split in reversed(order) if split in report.splits}
+        policy.to_file(Path(folder, "text_policy.json"))
+        facts = json.dumps(report.as_dict(), indent=2, ensure_ascii=False) + "\n"
+        Path(folder, "report.json").write_text(facts, encoding="utf-8")
+        Path(folder, "report.md").write_text(report.as_markdown(), encoding="utf-8")
+        # The lines last: they are not to be trained on without the text policy that they were written by.
+        for file in sorted(Path(folder).iterdir(), key=lambda file: file.suffix == ".parquet"):
+            file.replace(output / file.name)
     return report
 
 
