@@ -71,6 +71,19 @@ def test_new_alto(page, tmp_path):
     assert again.lines[0].polygon == box(10, 10, 80.4, 30)
 
 
+def test_every_id_of_a_new_file_is_its_own(page):
+    first, second = (replace(line, id="a") for line in (page.lines[0], page.lines[2]))
+    regions = [
+        Region("", [], [first, second]),
+        Region("a", [], [first]),
+        Region("order", [], [replace(first, id="page_1")]),
+    ]
+    for kind, schema in (("page", "page_2019.xsd"), ("alto", "alto_4.xsd")):
+        root = validate(to_xml(replace(page, regions=regions), kind), schema)
+        lines = root.findall(".//{*}TextLine")
+        assert [line.get("id") or line.get("ID") for line in lines] == ["a", "line_1", "line_2", "line_3"]
+
+
 def test_a_page_without_lines(page):
     empty = Page("a.jpg", 10, 10, [])
     validate(to_xml(empty, "page"), "page_2019.xsd")
@@ -265,6 +278,14 @@ def test_images_of_several_pages(tmp_path):
     )
     with pytest.raises(IndexError, match="3 pages"):
         pages[3]
+
+
+def test_smaller_versions_in_a_tiff_are_no_pages(tmp_path):
+    sheets = [Image.new("L", (30 - n, 20)) for n in range(4)]
+    for index in (1, 3):
+        sheets[index].encoderinfo = {"tiffinfo": {254: 1}}
+    sheets[0].save(tmp_path / "a.tif", save_all=True, append_images=sheets[1:])
+    assert [image.width for image in PageImages(tmp_path / "a.tif")] == [30, 28]
 
 
 @pytest.mark.parametrize("mode", ["1", "LA", "RGBA", "CMYK", "I;16", "P"])

@@ -11,6 +11,7 @@ from processing.image_processing_htr_convtext import to_grey, to_rgb, upright
 
 PDF_DPI = 300
 MAX_PDF_PIXELS = 36_000_000
+SUBFILE_TYPE = 254  # the TIFF tag of what a frame is
 PDFIUM = threading.Lock()  # which bears no second thread, not even with another document
 
 
@@ -34,7 +35,7 @@ class PageImages:
         try:
             with self.path.open("rb") as handle:
                 self.is_pdf = b"%PDF-" in handle.read(1024)
-            self.count = self._count_sheets() if self.is_pdf else self._count_frames()
+            self.frames = self._find_sheets() if self.is_pdf else self._find_frames()
         except FileNotFoundError:
             raise ValueError(f"{path}: there is no such file.") from None
         except IsADirectoryError:
@@ -51,14 +52,14 @@ class PageImages:
             raise ValueError(f"{path}: the file is damaged or cut short; export it again. ({error})") from error
 
     def __len__(self) -> int:
-        return self.count
+        return len(self.frames)
 
     def __getitem__(self, index: int) -> Image.Image:
-        if not 0 <= index < self.count:
-            raise IndexError(f"{self.path} has {self.count} pages.")
-        name = f"{self.path}, page {index + 1}" if self.count > 1 else self.path
+        if not 0 <= index < len(self):
+            raise IndexError(f"{self.path} has {len(self)} pages.")
+        name = f"{self.path}, page {index + 1}" if len(self) > 1 else self.path
         try:
-            image = self._render(index) if self.is_pdf else self._open(index)
+            image = self._render(index) if self.is_pdf else self._open(self.frames[index])
         except Image.DecompressionBombError as error:
             raise self._too_large(error) from None
         except Exception as error:
@@ -77,18 +78,20 @@ class PageImages:
     def _too_large(self, error: Image.DecompressionBombError) -> ValueError:
         return ValueError(f"{self.path}: too many pixels for a page; scale it down first. ({error})")
 
-    def _count_sheets(self) -> int:
+    def _find_sheets(self) -> range:
         with PDFIUM, self._pdf() as document:
-            return len(document)
+            return range(len(document))
 
-    def _count_frames(self) -> int:
+    def _find_frames(self) -> list[int]:
+        """The frames that are pages; the others of a TIFF, and the further ones of other formats, are previews."""
         with Image.open(self.path) as image:
-            # The further frames of other formats are previews or an animation.
-            return getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
+            if image.format != "TIFF":
+                return [0]
+            return [frame for frame in range(image.n_frames) if not _is_preview(image, frame)] or [0]
 
-    def _open(self, index: int) -> Image.Image:
+    def _open(self, frame: int) -> Image.Image:
         with Image.open(self.path) as image:
-            image.seek(index)
+            image.seek(frame)
             if self.max_pixels and image.width * image.height > self.max_pixels:
                 raise Image.DecompressionBombError(
                     f"{image.width} × {image.height}, more than {self.max_pixels // 10**6} million"
@@ -104,3 +107,12 @@ class PageImages:
             most = min(MAX_PDF_PIXELS, self.max_pixels or MAX_PDF_PIXELS)
             scale = min(PDF_DPI / 72, (most / (width * height)) ** 0.5)
             return page.render(scale=scale).to_pil().convert("RGB")
+
+
+def _is_preview(image: Image.Image, frame: int) -> bool:
+    """Whether a frame of a TIFF is a smaller version of another; a damaged one is not, and is reported when opened."""
+    try:
+        image.seek(frame)
+    except Exception:  # readers raise almost anything on damaged files
+        return False
+    return bool(image.tag_v2.get(SUBFILE_TYPE, 0) & 1)

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Literal
 
@@ -16,6 +17,7 @@ PAGE_NAMESPACE = "http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-1
 ALTO_NAMESPACE = "http://www.loc.gov/standards/alto/ns-v4#"
 XSI = "{http://www.w3.org/2001/XMLSchema-instance}schemaLocation"
 CREATOR = "HTR-ConvText"
+OWN_IDS = ("order", "page_1", "processing_1")  # of elements that every new file has
 
 
 def to_xml(page: Page, kind: Literal["page", "alto"]) -> bytes:
@@ -30,6 +32,8 @@ def to_xml(page: Page, kind: Literal["page", "alto"]) -> bytes:
         "alto": ("alto", _new_alto, _fill_alto),
     }[kind]
     is_source = page.source is not None and etree.QName(page.source.getroot()).localname == root_name
+    if not is_source:
+        page = _with_unique_ids(page)
     root = copy.deepcopy(page.source).getroot() if is_source else build(page)
     element = root.find(".//{*}Page")
     scale = _scale_to(element, page)
@@ -42,6 +46,22 @@ def to_xml(page: Page, kind: Literal["page", "alto"]) -> bytes:
     if not is_source:
         etree.indent(root)
     return etree.tostring(root.getroottree(), xml_declaration=True, encoding="UTF-8")
+
+
+def _with_unique_ids(page: Page) -> Page:
+    """The page with an id for each line and region that nothing else has, as XML wants it."""
+    taken = set(OWN_IDS)
+
+    def unique(identifier: str, kind: str) -> str:
+        number = 0
+        while not identifier or identifier in taken:
+            number += 1
+            identifier = f"{kind}_{number}"
+        taken.add(identifier)
+        return identifier
+
+    page = page.with_lines([replace(line, id=unique(line.id, "line")) for line in page.lines])
+    return replace(page, regions=[replace(region, id=unique(region.id, "region")) for region in page.regions])
 
 
 def _scale_to(element: etree._Element, page: Page) -> Callable[[Points], Points]:
