@@ -64,7 +64,7 @@ class Transcriber:
             self.done += len(output.indices)
             self.progress.update(len(output.indices))
             return
-        failures, pages = self.failures, self.pages
+        failures = self.failures
         results = self.read(output, kept)
         try:
             first = next(results, None)
@@ -76,8 +76,7 @@ class Transcriber:
                     sys.stdout.buffer.write(content)
                     sys.stdout.flush()
                 return
-            if self.pages > pages or not target.exists():
-                write_whole(target, content)
+            write_whole(target, content)
         except Exception as error:  # whatever it is, the other documents are to be read
             if isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.ENOSPC):
                 raise

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import struct
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -9,7 +10,7 @@ from threading import Thread
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from htr_convtext import HTRConvTextImageProcessor
 from tests.conftest import draw_line
@@ -210,11 +211,14 @@ def test_bad_files_are_named(tmp_path, content, message):
 
 def test_damaged_exif_does_not_matter(tmp_path):
     exif = Image.Exif()
-    exif[0x0112] = 6
+    exif.update({0x0112: 6, 0x010F: "maker", 0x011A: 72.0})
     content = io.BytesIO()
     two_halves("L").save(content, "JPEG", exif=exif)
-    broken = content.getvalue().replace(b"\x01\x12\x00\x03", b"\x01\x12\x00\x07")
+    broken = bytearray(content.getvalue())
+    broken[broken.index(b"Exif") + 17] = 41  # more tags than there are
     (tmp_path / "line.jpg").write_bytes(broken)
+    with Image.open(tmp_path / "line.jpg") as image, pytest.raises(struct.error):
+        ImageOps.exif_transpose(image)
     assert HTRConvTextImageProcessor()(str(tmp_path / "line.jpg"), return_tensors="np")["pixel_values"].size
 
 

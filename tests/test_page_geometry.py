@@ -68,6 +68,19 @@ def test_odd_outlines_are_cut_nevertheless(polygon, baseline):
     assert np.isfinite(cut.to_page(0, cut.image.width)).all()
 
 
+@pytest.mark.parametrize(
+    ("polygon", "baseline"),
+    [
+        ([(10, 10), (30_000, 9000), (30_000, 9500), (10, 60)], []),
+        ([(10, 10), (190, 10), (190, 60), (10, 60)], [(10, 50), (90, 40_000), (180, 50)]),
+    ],
+    ids=["polygon", "baseline"],
+)
+def test_a_cut_is_no_larger_than_the_page(polygon, baseline):
+    cut = cut_line(Image.new("L", (200, 150), 200), polygon, baseline)
+    assert max(cut.image.size) < 600
+
+
 def lines_at(*boxes: tuple[int, int, int, int]) -> list[PageLine]:
     """Lines named by their place in `boxes` (left, top, right, bottom)."""
     return [PageLine("", str(n), [(a, b), (c, b), (c, d), (a, d)], []) for n, (a, b, c, d) in enumerate(boxes)]

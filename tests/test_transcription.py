@@ -17,7 +17,7 @@ from htr_convtext.pages.documents import find_documents
 from htr_convtext.pages.kept_pages import KeptPages
 from htr_convtext.pages.layout import in_pixels
 from htr_convtext.pages.output_plan import plan_outputs
-from htr_convtext.pages.transcription import corrected
+from htr_convtext.pages.transcription import corrected, with_text
 from htr_convtext.pages.xml_writer import to_xml
 from tests.conftest import ROOT, run_script
 
@@ -88,6 +88,23 @@ def test_lines_that_are_given_are_read_where_they_are(page, pipeline):
     ]
 
 
+def test_lines_without_ids_are_all_read(page, pipeline, tmp_path):
+    """Whatever finds lines need not name them, but XML files do."""
+    regions = [Region("", [], [replace(line, id="")]) for line in page.lines[2:4]]
+    read = transcribe(EXAMPLE, pipeline, segmenter=lambda image: regions)
+    assert [line.text for line in read.lines] == [line.text for line in page.lines[2:4]]
+    for kind in ("page", "alto"):
+        (tmp_path / kind).write_bytes(to_xml(read, kind))
+        assert [line.text for line in read_page(tmp_path / kind).lines] == [line.text for line in read.lines]
+
+
+@pytest.mark.parametrize("polygon", [[(0, 0)] * 4, [(100, 60), (500, 60)]], ids=["point", "stroke"])
+def test_a_polygon_without_area_does_not_hide_the_baseline(polygon):
+    lines = [PageLine(str(y), "", polygon, [(100, y), (500, y)]) for y in (60, 120)]
+    page = in_pixels(Page("", 1200, 300, [Region("r", [], lines)]), Image.new("L", (1200, 300)))
+    assert page.lines[0].polygon == [(100, 15), (500, 15), (500, 78), (100, 78)]
+
+
 def test_lines_with_only_a_baseline_in_two_columns():
     lines = [
         PageLine(f"{x}_{y}", "", [], [(x, y + x / 100), (x + 400, y + x / 100)])
@@ -134,6 +151,13 @@ def test_a_corrected_line(page):
     assert (new.text, new.score, new.id) == ("Lyon, 1898", 1.0, line.id)
 
 
+def test_words_are_composed_as_their_line(page):
+    cut = cut_line(Image.open(EXAMPLE).convert("L"), page.lines[0].polygon)
+    characters = [{"char": char, "score": 0.9, "start": 9 * n, "end": 9 * n + 9} for n, char in enumerate("e\u0301 a")]
+    line = with_text(page.lines[0], cut, {"text": "é a", "score": 0.9, "characters": characters})
+    assert [word.text for word in line.words] == ["é", "a"]
+
+
 def test_measuring_a_page(page):
     truth = replace(
         page,
@@ -153,6 +177,8 @@ def test_measuring_a_page(page):
     )
     moved = [replace(line, polygon=[(x, y + 30) for x, y in line.polygon]) for line in page.lines]
     assert match_lines(page.lines, moved) == []
+    stroke = replace(page.lines[0], polygon=[(0, 0), (9, 9)])
+    assert match_lines([stroke, page.lines[1]], page.lines) == [(page.lines[1], page.lines[1])]
 
 
 def transcribe_nothing(page: Page) -> Page:
@@ -289,6 +315,13 @@ def test_a_document_goes_on_where_it_stopped(page, tmp_path):
     assert rows[-1]["page"] == 2
     assert not kept.folder.exists()
     assert "2 done before" in run_script(*command).stderr
+
+    # what was read again, but not written any more, is not lost
+    target.write_text("old")
+    kept.put(page)
+    kept.put(replace(page, number=2))
+    assert "0 pages" in run_script(*command).stderr
+    assert len(target.read_text().splitlines()) == 2 * len(page.lines)
 
     kept.put(page)
     os.utime(kept.folder / "0001.json", (0, 0))

@@ -63,11 +63,15 @@ class PageMeasure:
 
 def match_lines(truth: list[PageLine], found: list[PageLine]) -> list[tuple[PageLine, PageLine]]:
     """The pairs, one to one, whose polygons overlap most, of an intersection over union of at least 0.5."""
-    from shapely import Polygon, area, intersection
+    from shapely import Polygon, area, intersection, make_valid
 
     if not truth or not found:
         return []
-    ours, theirs = ([Polygon(line.polygon).buffer(0) for line in lines] for lines in (truth, found))
+    # Three corners at least are asked of a polygon; one with less has no area to share.
+    ours, theirs = (
+        [make_valid(Polygon(line.polygon if len(line.polygon) > 2 else [])) for line in lines]
+        for lines in (truth, found)
+    )
     common = area(intersection(np.array(ours)[:, None], np.array(theirs)[None]))
     overlap = common / (area(ours)[:, None] + area(theirs)[None] - common).clip(min=1e-9)
     pairs = zip(*linear_sum_assignment(-overlap), strict=True)

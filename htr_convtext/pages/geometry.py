@@ -20,10 +20,18 @@ def parse_points(text: str) -> Points:
     Raises:
         ValueError: if these are not pairs of numbers.
     """
-    numbers = [float(number) for number in text.replace(",", " ").split()]
-    if len(numbers) % 2 or not all(map(math.isfinite, numbers)):
+    numbers = [parse_number(number) for number in text.replace(",", " ").split()]
+    if len(numbers) % 2:
         raise ValueError(f"not pairs of coordinates: {text!r}")
     return list(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def parse_number(text: str) -> float:
+    """A finite number, or a `ValueError`."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"not a coordinate: {text}")
+    return number
 
 
 def bounding_box(points: Points) -> tuple[float, float, float, float]:
@@ -93,6 +101,8 @@ def cut_line(image: Image.Image, polygon: Points, baseline: Points = ()) -> Line
     ImageDraw.Draw(mask).polygon([(x - left, y - top) for x, y in polygon], fill=255)
     crop = Image.composite(crop, Image.new("L", crop.size, 255), mask)
     course = _course(polygon, baseline)
+    # What lies beyond the page must not make the cut larger than the page.
+    course[:, 1] = course[:, 1].clip(top - crop.height, bottom + crop.height)
     if np.ptp(course[:, 1]) <= STRAIGHT * _thickness(polygon, course):
         columns = np.arange(right - left + 1.0)
         path = np.stack([columns + left, np.full_like(columns, top)], 1)
@@ -142,8 +152,8 @@ def _thickness(polygon: Points, course: np.ndarray) -> float:
 
 def _straightened(crop: Image.Image, origin: np.ndarray, polygon: Points, course: np.ndarray) -> LineCut:
     """Straightens `crop`, whose upper left pixel is `origin` on the page."""
-    thickness = _thickness(polygon, course)
-    left, _, right, _ = bounding_box(polygon)
+    thickness = min(_thickness(polygon, course), float(crop.height))
+    left, right = float(origin[0]), float(origin[0] + crop.width)
     # A smooth way from end to end of the polygon: hand-drawn baselines have corners that would tear letters.
     fine = np.arange(left, right + 1.0)
     height = np.interp(fine, *_extended(course, left, right).T)
@@ -156,7 +166,7 @@ def _straightened(crop: Image.Image, origin: np.ndarray, polygon: Points, course
     tangent = np.gradient(path, axis=0) if width > 1 else np.tile([1.0, 0.0], (len(path), 1))
     tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
     normals = np.stack([-tangent[:, 1], tangent[:, 0]], 1)
-    above, below = _extent(polygon, path, normals)
+    above, below = (min(extent, math.hypot(*crop.size)) for extent in _extent(polygon, path, normals))
 
     tops, bottoms = path - above * normals - origin, path + below * normals - origin
     step = max(1, round(thickness / 4))

@@ -41,27 +41,20 @@ def in_pixels(page: Page, image: Image.Image) -> Page:
         )
         for line in page.lines
     ]
-    outlines = dict(zip((line.id for line in lines), _outlines(lines), strict=True))
-    by_id = {line.id: replace(line, polygon=outlines[line.id]) for line in lines}
-    regions = [
-        replace(
-            region,
-            polygon=scale_points(region.polygon, across, down),
-            lines=[by_id[line.id] for line in region.lines],
-        )
-        for region in page.regions
-    ]
-    return replace(page, width=image.width, height=image.height, regions=regions)
+    lines = [replace(line, polygon=outline) for line, outline in zip(lines, _outlines(lines), strict=True)]
+    regions = [replace(region, polygon=scale_points(region.polygon, across, down)) for region in page.regions]
+    return replace(page, width=image.width, height=image.height, regions=regions).with_lines(lines)
 
 
 def _outlines(lines: Sequence[PageLine]) -> list[Points]:
-    """The polygons of lines; where there is only a baseline, a band around it."""
-    if all(line.polygon or not line.baseline for line in lines):
+    """The polygons of lines; where there is a baseline, but no polygon with an area, a band around it."""
+    has_outline = [_has_area(line.polygon) or not line.baseline for line in lines]
+    if all(has_outline):
         return [line.polygon for line in lines]
     distances = sorted(_to_nearest([line.baseline for line in lines if line.baseline]))
     outlines = []
-    for line in lines:
-        if line.polygon or not line.baseline:
+    for line, is_whole in zip(lines, has_outline, strict=True):
+        if is_whole:
             outlines.append(line.polygon)
             continue
         left, _, right, _ = bounding_box(line.baseline)
@@ -70,6 +63,11 @@ def _outlines(lines: Sequence[PageLine]) -> list[Points]:
         below = [(x, y + BELOW * spacing) for x, y in line.baseline]
         outlines.append([*above, *below[::-1]])
     return outlines
+
+
+def _has_area(polygon: Points) -> bool:
+    left, top, right, bottom = bounding_box(polygon or [(0, 0)])
+    return left < right and top < bottom
 
 
 def _to_nearest(baselines: Sequence[Points]) -> list[float]:

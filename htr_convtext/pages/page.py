@@ -1,6 +1,7 @@
 """What is on a page: regions, lines, words and characters."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from .geometry import Points, bounding_box
@@ -83,6 +84,12 @@ class Page:
     @property
     def lines(self) -> list[PageLine]:
         return [line for region in self.regions for line in region.lines]
+
+    def with_lines(self, lines: Iterable[PageLine]) -> "Page":
+        """The page with others in place of its `lines`, as many, in the same order."""
+        new = iter(lines)
+        regions = [replace(region, lines=[next(new) for _ in region.lines]) for region in self.regions]
+        return replace(self, regions=regions)
 
     @property
     def text(self) -> str:

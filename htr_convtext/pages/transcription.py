@@ -63,35 +63,34 @@ def transcribe_image(
         layout = Page("", image.width, image.height, (segmenter or default_segmenter())(image))
     layout = in_pixels(layout, image)
     grey = image.convert("L")
-    cuts: dict[str, LineCut] = {}
-    errors: dict[str, str] = {}
-    for line in layout.lines:
+    lines = layout.lines
+    cuts: dict[int, LineCut] = {}
+    for index, line in enumerate(lines):
         try:
-            cuts[line.id] = cut_line(grey, line.polygon, line.baseline)
+            cuts[index] = cut_line(grey, line.polygon, line.baseline)
         except ValueError as error:
-            errors[line.id] = str(error)
+            lines[index] = replace(line, error=str(error))
     images = [cut.image for cut in cuts.values()]
-    read_all = read_lines(pipeline, images, batch_size, return_characters=True, decoder=decoder)
-    results = dict(zip(cuts, read_all, strict=True))
-
-    def read(line: PageLine) -> PageLine:
-        if line.id in errors:
-            return replace(line, error=errors[line.id])
-        return with_text(line, cuts[line.id], results[line.id])
-
-    regions = [replace(region, lines=[read(line) for line in region.lines]) for region in layout.regions]
-    return replace(layout, regions=regions)
+    results = read_lines(pipeline, images, batch_size, return_characters=True, decoder=decoder)
+    for (index, cut), result in zip(cuts.items(), results, strict=True):
+        lines[index] = with_text(lines[index], cut, result)
+    return layout.with_lines(lines)
 
 
 def with_text(line: PageLine, cut: LineCut, result: dict) -> PageLine:
     """A line with what the pipeline read in its cut (`text`, `score`, `characters`), and its words on the page."""
     characters = [Character(**character) for character in result["characters"]]
     read = {"text": result["text"], "score": result["score"], "characters": characters}
-    return replace(line, **read, words=_words(characters, cut), error=None)
+    return replace(line, **read, words=_words(result["text"], characters, cut), error=None)
 
 
-def _words(characters: list[Character], cut: LineCut) -> list[Word]:
-    """Words with their polygons. CTC sees a letter in few columns, so a word reaches on, but not to its neighbours."""
+def _words(text: str, characters: list[Character], cut: LineCut) -> list[Word]:
+    """
+    Words with their polygons. CTC sees a letter in few columns, so a word reaches on, but not to its neighbours.
+
+    Args:
+        text: Of the line, in which accents that were read apart from their letters are composed with them.
+    """
     groups = [list(letters) for is_space, letters in groupby(characters, lambda c: c.char.isspace()) if not is_space]
     if not groups:
         return []
@@ -100,10 +99,10 @@ def _words(characters: list[Character], cut: LineCut) -> list[Word]:
     starts = [*(group[0].start for group in groups), cut.image.width + reach]
     borders = [(end + start) / 2 for end, start in zip(ends, starts, strict=True)]
     words = []
-    for letters, left, right in zip(groups, borders[:-1], borders[1:], strict=True):
+    for word, letters, left, right in zip(text.split(), groups, borders[:-1], borders[1:], strict=True):
         outline = cut.to_page(max(left, letters[0].start - reach), min(right, letters[-1].end + reach))
         score = sum(letter.score for letter in letters) / len(letters)
-        words.append(Word("".join(letter.char for letter in letters), score, outline))
+        words.append(Word(word, score, outline))
     return words
 
 
@@ -115,4 +114,4 @@ def corrected(line: PageLine, text: str, cut: LineCut) -> PageLine:
     places = [start + step * index for index in range(len(text))]
     characters = [Character(char, 1.0, place, place + step) for char, place in zip(text, places, strict=True)]
     read = {"text": text, "score": 1.0, "characters": characters}
-    return replace(line, **read, words=_words(characters, cut), error=None)
+    return replace(line, **read, words=_words(text, characters, cut), error=None)

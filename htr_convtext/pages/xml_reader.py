@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from .geometry import Points, parse_points
+from .geometry import Points, parse_number, parse_points
 from .page import Page, PageLine, Region
 
 
@@ -76,8 +76,8 @@ def _page_of_page_xml(tree: "_ElementTree", page: "_Element") -> Page:
     found = sorted(_lines_by_parent(page), key=lambda item: order(item[0]))
     return Page(
         image=base_name(page.get("imageFilename", "")),
-        width=float(page.get("imageWidth", 0)),
-        height=float(page.get("imageHeight", 0)),
+        width=parse_number(page.get("imageWidth", "0")),
+        height=parse_number(page.get("imageHeight", "0")),
         regions=[
             Region(parent.get("id", ""), _points_of_page_xml(parent.find("{*}Coords")), list(map(read_line, lines)))
             for parent, lines in found
@@ -148,7 +148,7 @@ def _points_of_page_xml(element: "_Element | None") -> Points:
     if element is None:
         return []
     if element.get("points") is None:  # until 2010
-        return [(float(point.get("x")), float(point.get("y"))) for point in element.findall("{*}Point")]
+        return [(parse_number(point.get("x")), parse_number(point.get("y"))) for point in element.findall("{*}Point")]
     return parse_points(element.get("points"))
 
 
@@ -164,8 +164,8 @@ def _page_of_alto(tree: "_ElementTree", page: "_Element") -> Page:
     ids = line_ids(page)
     return Page(
         image=base_name(tree.findtext(".//{*}sourceImageInformation/{*}fileName") or ""),
-        width=float(page.get("WIDTH", 0)),
-        height=float(page.get("HEIGHT", 0)),
+        width=parse_number(page.get("WIDTH", "0")),
+        height=parse_number(page.get("HEIGHT", "0")),
         regions=[
             Region(parent.get("ID", ""), _polygon_of_alto(parent), list(map(read_line, lines)))
             for parent, lines in _lines_by_parent(page)
@@ -195,16 +195,16 @@ def _polygon_of_alto(line: "_Element") -> Points:
         return parse_points(polygon.get("POINTS", ""))
     if line.get("HPOS") is None:
         return []
-    left, top = float(line.get("HPOS")), float(line.get("VPOS", 0))
-    right, bottom = left + float(line.get("WIDTH", 0)), top + float(line.get("HEIGHT", 0))
+    left, top, width, height = (parse_number(line.get(name, "0")) for name in ("HPOS", "VPOS", "WIDTH", "HEIGHT"))
+    right, bottom = left + width, top + height
     return [(left, top), (right, top), (right, bottom), (left, bottom)]
 
 
 def _baseline_of_alto(line: "_Element") -> Points:
     baseline = line.get("BASELINE", "")
     if re.fullmatch(r"[\d.]+", baseline.strip()):  # until version 4 one height for the whole line
-        left, height = float(line.get("HPOS", 0)), float(baseline)
-        return [(left, height), (left + float(line.get("WIDTH", 0)), height)]
+        left, width, height = (parse_number(text) for text in (line.get("HPOS", "0"), line.get("WIDTH", "0"), baseline))
+        return [(left, height), (left + width, height)]
     return parse_points(baseline)
 
 

@@ -140,9 +140,6 @@ class PeerModelTest(ModelTesterMixin, unittest.TestCase):
         """`set_attn_implementation` greps the source for `ALL_ATTENTION_FUNCTIONS.get_interface(`."""
         self.assertTrue(T.CTC_CLASS._can_set_attn_implementation())
 
-    def test_loss_function_is_ctc(self):
-        self.assertEqual(T.CTC_CLASS(self.model_tester.get_config()).loss_type, "ForCTC")
-
 
 class PeerImageProcessingTester(ImageProcessingTester):
     def __init__(self, parent, **kwargs):
