@@ -13,7 +13,8 @@ class BeamSearch:
 
     Args:
         beam_size: Texts that are followed at once.
-        threshold: Classes below this probability in a frame are left out.
+        threshold: Classes below this probability in a frame are left out, or below half of an even share if that is
+            lower.
 
     Raises:
         ModuleNotFoundError: if fast-ctc-decode is missing.
