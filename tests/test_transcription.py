@@ -126,7 +126,7 @@ def test_a_long_strip(pipeline):
     strip = Image.new("RGB", (3200, 60), line.getpixel((0, 0)))
     strip.paste(line)
     page = transcribe_image(strip, pipeline)
-    assert "hier soir" in page.text
+    assert error_rates([TEXT[2]], [page.text]).cer < 0.25  # it is stretched
     assert all(0 <= y <= 60 for each in page.lines for _, y in each.polygon)
 
 
