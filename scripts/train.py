@@ -103,7 +103,8 @@ def main() -> None:
             policy = TextPolicy.of(processor.tokenizer)
         splits = {name: policy.apply(load_sources(arguments.data, name)) for name in ("train", "validation")}
         weights = parse_weights(training_arguments.source_weights)
-        source_shares(splits["train"]["source"], weights)
+        if weights:
+            source_shares(splits["train"]["source"], weights)
         if checkpoint is None:
             model, processor = build_model(arguments, splits["train"]["text"], policy)
         if arguments.preview:
@@ -119,9 +120,10 @@ def main() -> None:
         if not len(splits[name]):
             sys.exit(f"train.py: no line of the {name} split can be used: {dict(left_out)}")
     try:
-        source_shares(splits["train"]["source"], weights)
+        if weights:
+            source_shares(splits["train"]["source"], weights)
     except ValueError as error:
-        sys.exit(f"train.py: {error} (Of the lines that can be used.)")
+        sys.exit(f"train.py: of the lines that can be used: {error}")
     dropped = processor.tokenizer.unknown_counts.most_common()
     logger.info("text policy: %s", policy)
     logger.info("charset: %d characters; dropped from the texts: %s", len(processor.tokenizer) - 1, dropped or "none")

@@ -7,11 +7,11 @@ Examples:
     python scripts/transcribe.py export --find-lines --format alto --output transcribed --model my_model
 
 A page is a photograph or scan (PNG, JPEG, TIFF, PDF, also of several pages), or a PAGE-XML or ALTO file beside its
-image (of Transkribus or eScriptorium): then its lines are taken; written in the same format, regions and lines stay as
-they are, and only text and words are replaced. A folder stands for all of these in it and below. What is written
-already is left out, so the same command goes on where it stopped. A page that cannot be read is reported and left out;
-the exit code is then 1. The pages of a document that was broken off, or has such a page, are kept for the next time, in
-a folder beside its output.
+image (of Transkribus or eScriptorium): then its lines are taken. If the output has the format of the input, its regions
+and lines stay as they are; only text and words are replaced. A folder stands for all of these in it and below. What is
+written already is left out, so the same command goes on where it stopped. A page that cannot be read is reported and
+left out; the exit code is then 1. The pages of a document that was broken off, or has such a page, are kept for the
+next time, in a folder beside its output.
 """
 
 import argparse
@@ -76,7 +76,8 @@ class Transcriber:
                     sys.stdout.buffer.write(content)
                     sys.stdout.flush()
                 return
-            write_whole(target, content)
+            if kept is None or kept.are_newer():  # else it may have been corrected since
+                write_whole(target, content)
         except Exception as error:  # whatever it is, the other documents are to be read
             if isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.ENOSPC):
                 raise

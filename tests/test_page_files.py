@@ -76,12 +76,19 @@ def test_every_id_of_a_new_file_is_its_own(page):
     regions = [
         Region("", [], [first, second]),
         Region("a", [], [first]),
-        Region("order", [], [replace(first, id="page_1")]),
+        Region("order", [], [replace(first, id=name) for name in ("page_1", "line_1", "a_w1")]),
     ]
     for kind, schema in (("page", "page_2019.xsd"), ("alto", "alto_4.xsd")):
         root = validate(to_xml(replace(page, regions=regions), kind), schema)
         lines = root.findall(".//{*}TextLine")
-        assert [line.get("id") or line.get("ID") for line in lines] == ["a", "line_1", "line_2", "line_3"]
+        assert [line.get("id") or line.get("ID") for line in lines] == [
+            "a",
+            "line_2",
+            "line_3",
+            "line_4",
+            "line_1",
+            "line_5",
+        ]
 
 
 def test_a_page_without_lines(page):

@@ -76,9 +76,18 @@ def test_odd_outlines_are_cut_nevertheless(polygon, baseline):
     ],
     ids=["polygon", "baseline"],
 )
-def test_a_cut_is_no_larger_than_the_page(polygon, baseline):
+def test_what_lies_beyond_the_page_does_not_widen_the_cut(polygon, baseline):
     cut = cut_line(Image.new("L", (200, 150), 200), polygon, baseline)
     assert max(cut.image.size) < 600
+
+
+@pytest.mark.parametrize("end", [900, 8000])
+@pytest.mark.parametrize("with_baseline", [True, False])
+def test_a_line_that_leaves_the_page_is_straightened_as_others(end, with_baseline):
+    polygon, baseline = band(lambda x: 60 + 0.3 * x, width=end)
+    cut = cut_line(Image.new("L", (1000, 400), 200), polygon, baseline if with_baseline else [])
+    assert cut.image.height < 45
+    assert cut.normals[400] == pytest.approx([-0.287, 0.958], abs=0.01)
 
 
 def lines_at(*boxes: tuple[int, int, int, int]) -> list[PageLine]:

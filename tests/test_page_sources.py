@@ -12,6 +12,7 @@ from htr_convtext import HTRConvTextConfig
 from htr_convtext.data import load_lines, pages, select_trainable
 from htr_convtext.data.lines import open_line
 from htr_convtext.pages import cut_line, read_page
+from htr_convtext.pages.documents import find_documents
 from htr_convtext.pages.geometry import parse_points
 from processing.image_processing_htr_convtext import open_image
 
@@ -172,7 +173,7 @@ def test_an_export_of_both_formats_and_volumes_of_equal_names(tmp_path):
     for volume in ("1", "2"):
         write_page(tmp_path / volume / "page", page_xml(page_line("a", volume), image="0001.png"), "0001", image=False)
         write_page(tmp_path / volume / "alto", alto('<TextLine ID="a" HPOS="0" VPOS="0" WIDTH="9" HEIGHT="9"><String '
-                                                    f'CONTENT="{volume}"/></TextLine>', image="0001.png"),
+                                                    f'CONTENT="{volume}"/></TextLine><TextLine/>', image="0001.png"),
                    "0001", image=False)  # fmt: skip
         Image.new("L", (200, 100)).save(tmp_path / volume / "0001.png")
     (tmp_path / "2" / "page" / "0001.xml").rename(tmp_path / "2" / "page" / "0001.XML")
@@ -181,6 +182,11 @@ def test_an_export_of_both_formats_and_volumes_of_equal_names(tmp_path):
     assert lines["text"] == ["1", "2"]
     assert lines["page"] == ["1/page/0001", "2/page/0001"]
     assert [reason for *_, reason in skipped] == ["its image has PAGE-XML too"] * 2
+    documents, failed = find_documents([tmp_path])
+    assert [document.layout.parts[-2:] for document in documents] == [("page", "0001.xml"), ("page", "0001.XML")]
+    assert failed == []
+    named = find_documents([tmp_path / "1" / "page" / "0001.xml", tmp_path / "1" / "alto" / "0001.xml"])[0]
+    assert len(named) == 2
 
 
 def test_lines_with_only_a_baseline(tmp_path):

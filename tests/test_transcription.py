@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -98,7 +99,7 @@ def test_lines_without_ids_are_all_read(page, pipeline, tmp_path):
         assert [line.text for line in read_page(tmp_path / kind).lines] == [line.text for line in read.lines]
 
 
-@pytest.mark.parametrize("polygon", [[(0, 0)] * 4, [(100, 60), (500, 60)]], ids=["point", "stroke"])
+@pytest.mark.parametrize("polygon", [[(0, 0)] * 4, [(100, 60), (500, 70)]], ids=["point", "stroke"])
 def test_a_polygon_without_area_does_not_hide_the_baseline(polygon):
     lines = [PageLine(str(y), "", polygon, [(100, y), (500, y)]) for y in (60, 120)]
     page = in_pixels(Page("", 1200, 300, [Region("r", [], lines)]), Image.new("L", (1200, 300)))
@@ -322,6 +323,14 @@ def test_a_document_goes_on_where_it_stopped(page, tmp_path):
     kept.put(replace(page, number=2))
     assert "0 pages" in run_script(*command).stderr
     assert len(target.read_text().splitlines()) == 2 * len(page.lines)
+
+    # nor is what was corrected by hand
+    kept.put(page)
+    kept.put(replace(page, number=2))
+    target.write_text("corrected")
+    os.utime(target, ns=(2 * time.time_ns(),) * 2)
+    assert "0 pages" in run_script(*command).stderr
+    assert target.read_text() == "corrected"
 
     kept.put(page)
     os.utime(kept.folder / "0001.json", (0, 0))

@@ -9,11 +9,11 @@ from PIL import Image as PILImage
 from PIL import __version__ as PIL_VERSION
 
 import htr_convtext.pages
-from htr_convtext.pages.documents import find_page_image
+from htr_convtext.pages.documents import alto_beside_page_xml, find_page_image
 from htr_convtext.pages.geometry import cut_line
 from htr_convtext.pages.layout import in_pixels
 from htr_convtext.pages.page import PageLine
-from htr_convtext.pages.xml_reader import read_page, root_name
+from htr_convtext.pages.xml_reader import is_alto, read_page
 from processing.image_processing_htr_convtext import open_image
 
 from .items import LineItems, code_stamp, file_stamp
@@ -34,32 +34,38 @@ def read_pages(files: list[Path], folder: Path) -> LineItems:
     # `datasets` keeps what was cut out: not for other code, nor what this Pillow could not open for another.
     code = code_stamp([Path(__file__), *Path(htr_convtext.pages.__file__).parent.glob("*.py")])
     maker = [code, PIL_VERSION, PILImage.MAX_IMAGE_PIXELS]
+    images: dict[Path, Path] = {}
+    alto: set[Path] = set()
+    items: dict[Path, dict] = {}
+    left_out: dict[Path, list[tuple[str, str]]] = {}
     for file in files:
         try:
             page = read_page(file)
             image = find_page_image(file, page)
         except (OSError, ValueError) as error:
-            found.skipped.append((str(file), str(error).removeprefix(f"{file}: ")))
+            left_out[file] = [(str(file), str(error).removeprefix(f"{file}: "))]
             continue
         name = file.relative_to(folder).with_suffix("").as_posix()
-        usable = 0
-        for line in page.lines:
-            if is_usable(line):
-                usable += 1
-            else:
-                reason = "no polygon or baseline" if line.text.strip() else "no text"
-                found.skipped.append((f"{name}#{line.id}", reason))
+        left_out[file] = [
+            (f"{name}#{line.id}", "no polygon or baseline" if line.text.strip() else "no text")
+            for line in page.lines
+            if not is_usable(line)
+        ]
         if not page.lines:
-            found.skipped.append((str(file), "a page without lines"))
-        if usable:
+            left_out[file].append((str(file), "a page without lines"))
+        if is_alto(page):
+            alto.add(file)
+        elif len(left_out[file]) >= len(page.lines):
+            continue
+        images[file] = image.resolve()
+        if len(left_out[file]) < len(page.lines):
             stamp = file_stamp(file) + file_stamp(image)
-            item = {"xml": str(file), "image": str(image), "page": name, "stamp": stamp, "maker": maker}
-            found.items.append(item)
-    alto = {item["xml"] for item in found.items if root_name(item["xml"]) == "alto"}
-    described = {item["image"] for item in found.items if item["xml"] not in alto}
-    twice = {item["xml"] for item in found.items if item["xml"] in alto and item["image"] in described}
-    found.skipped += [(file, "its image has PAGE-XML too") for file in sorted(twice)]
-    found.items = [item for item in found.items if item["xml"] not in twice]
+            items[file] = {"xml": str(file), "image": str(image), "page": name, "stamp": stamp, "maker": maker}
+    for file in alto_beside_page_xml(images, alto):
+        items.pop(file, None)
+        left_out[file] = [(str(file), "its image has PAGE-XML too")]
+    found.items = list(items.values())
+    found.skipped = [each for of_file in left_out.values() for each in of_file]
     return found
 
 

@@ -1,12 +1,12 @@
 """The page images and PAGE-XML or ALTO files of a folder."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from .page import Page
-from .xml_reader import NotAPageError, read_page
+from .xml_reader import NotAPageError, is_alto, read_page
 
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".jp2")
@@ -35,7 +35,7 @@ def find_documents(
     The documents of files and folders, sorted, and the errors of those that cannot be read. Others are passed over.
 
     A PAGE-XML or ALTO file stands for the image that it describes. An image that is so described is not taken a second
-    time.
+    time, nor is the ALTO file in a folder that has PAGE-XML of the image too, as exports of Transkribus do.
 
     Args:
         use_layout: Whether to take the lines of PAGE-XML and ALTO files. If not, the ones in folders are passed over,
@@ -57,19 +57,26 @@ def find_documents(
             files.append((path, path.parent, True))
     documents: dict[Path, Document] = {}
     failed: list[str] = []
-    described: set[Path] = set()
+    images: dict[Path, Path] = {}  # that XML files describe
+    alto: set[Path] = set()
     for file, root, is_named in files:
         if file.suffix.lower() != ".xml" or not (use_layout or is_named):
             continue
         try:
-            image = find_page_image(file, read_page(file))
+            page = read_page(file)
+            image = find_page_image(file, page)
         except (OSError, ValueError) as error:
             if is_named or not isinstance(error, NotAPageError):
                 failed.append(str(error))
             continue
-        described.add(image.resolve())
+        images[file.resolve()] = image.resolve()
+        if is_alto(page) and not is_named:
+            alto.add(file.resolve())
         layout = file if use_layout else None
         documents[file.resolve()] = Document(image, layout, file.relative_to(root).with_suffix(""))
+    for file in alto_beside_page_xml(images, alto):
+        del documents[file]
+    described = set(images.values())
     for file, root, is_named in files:
         suffix = file.suffix.lower()
         is_page = suffix in (*IMAGE_SUFFIXES, ".pdf") or (is_named and suffix != ".xml")
@@ -78,6 +85,19 @@ def find_documents(
     if not documents and not failed:
         raise ValueError(f"There are no pages in {', '.join(map(str, paths))}.")
     return sorted(documents.values(), key=lambda document: document.name), failed
+
+
+def alto_beside_page_xml(images: Mapping[Path, Path], alto: Iterable[Path]) -> set[Path]:
+    """
+    The ALTO files whose image has PAGE-XML too.
+
+    Args:
+        images: The images of some files.
+        alto: Those of the files that are ALTO.
+    """
+    alto = set(alto)
+    described = {image for file, image in images.items() if file not in alto}
+    return {file for file in alto if images[file] in described}
 
 
 def find_page_image(file: Path, page: Page) -> Path:

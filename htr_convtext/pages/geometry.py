@@ -101,8 +101,6 @@ def cut_line(image: Image.Image, polygon: Points, baseline: Points = ()) -> Line
     ImageDraw.Draw(mask).polygon([(x - left, y - top) for x, y in polygon], fill=255)
     crop = Image.composite(crop, Image.new("L", crop.size, 255), mask)
     course = _course(polygon, baseline)
-    # What lies beyond the page must not make the cut larger than the page.
-    course[:, 1] = course[:, 1].clip(top - crop.height, bottom + crop.height)
     if np.ptp(course[:, 1]) <= STRAIGHT * _thickness(polygon, course):
         columns = np.arange(right - left + 1.0)
         path = np.stack([columns + left, np.full_like(columns, top)], 1)
@@ -157,6 +155,7 @@ def _straightened(crop: Image.Image, origin: np.ndarray, polygon: Points, course
     # A smooth way from end to end of the polygon: hand-drawn baselines have corners that would tear letters.
     fine = np.arange(left, right + 1.0)
     height = np.interp(fine, *_extended(course, left, right).T)
+    height = height.clip(origin[1] - crop.height, origin[1] + 2 * crop.height)  # a spike in it would widen the cut
     radius = max(1, round(thickness / 2))
     height = np.convolve(np.pad(height, radius, "reflect", reflect_type="odd"), _hat(radius), "valid")
     length = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(fine), np.diff(height)))])

@@ -18,6 +18,7 @@ class KeptPages:
     """
 
     def __init__(self, target: Path, model: str | None):
+        self.target = target
         self.folder = target.with_name(target.name + ".pages")
         self.model = model
 
@@ -32,6 +33,11 @@ class KeptPages:
     def put(self, page: Page) -> None:
         content = {"model": self.model, "page": asdict(replace(page, source=None))}
         write_whole(self._file(page.number), json.dumps(content, ensure_ascii=False).encode())
+
+    def are_newer(self) -> bool:
+        """Whether a page was read since the output was written, or that is not there."""
+        written = self.target.stat().st_mtime_ns if self.target.exists() else 0
+        return any(file.stat().st_mtime_ns > written for file in self.folder.glob("*.json"))
 
     def clear(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -67,7 +67,7 @@ def _outlines(lines: Sequence[PageLine]) -> list[Points]:
 
 def _has_area(polygon: Points) -> bool:
     left, top, right, bottom = bounding_box(polygon or [(0, 0)])
-    return left < right and top < bottom
+    return len(set(polygon)) > 2 and left < right and top < bottom
 
 
 def _to_nearest(baselines: Sequence[Points]) -> list[float]:

@@ -49,19 +49,25 @@ def to_xml(page: Page, kind: Literal["page", "alto"]) -> bytes:
 
 
 def _with_unique_ids(page: Page) -> Page:
-    """The page with an id for each line and region that nothing else has, as XML wants it."""
+    """The page with an id for each line and region that nothing else in the file has, as XML wants it."""
+    given = {part.id for part in (*page.regions, *page.lines)}
     taken = set(OWN_IDS)
 
-    def unique(identifier: str, kind: str) -> str:
-        number = 0
-        while not identifier or identifier in taken:
+    def unique(identifier: str, kind: str, words: int = 0) -> str:
+        number, wish = 0, identifier
+        while not wish or (number and wish in given) or not taken.isdisjoint(own := _ids(wish, words)):
             number += 1
-            identifier = f"{kind}_{number}"
-        taken.add(identifier)
-        return identifier
+            wish = f"{kind}_{number}"
+        taken.update(own)
+        return wish
 
-    page = page.with_lines([replace(line, id=unique(line.id, "line")) for line in page.lines])
+    page = page.with_lines([replace(line, id=unique(line.id, "line", len(line.words))) for line in page.lines])
     return replace(page, regions=[replace(region, id=unique(region.id, "region")) for region in page.regions])
+
+
+def _ids(identifier: str, words: int) -> list[str]:
+    """The id of an element and those of its words."""
+    return [identifier, *(f"{identifier}_w{number}" for number in range(1, words + 1))]
 
 
 def _scale_to(element: etree._Element, page: Page) -> Callable[[Points], Points]:
