@@ -199,13 +199,7 @@ def correct(reading: Reading | None, key: str | None, text: str):
         new = corrected(line, text, cut_line(reading.image.convert("L"), line.polygon, line.baseline))
     except ValueError:
         new = replace(line, text=text, score=1.0)
-    page = replace(
-        reading.page,
-        regions=[
-            replace(region, lines=[new if each is line else each for each in region.lines])
-            for region in reading.page.regions
-        ],
-    )
+    page = reading.page.with_lines(new if each is line else each for each in reading.page.lines)
     reading = replace(reading, page=page)
     return reading, rows(page), show_line(reading)[0], *downloads(reading)
 

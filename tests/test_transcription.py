@@ -183,8 +183,7 @@ def test_measuring_a_page(page):
 
 
 def transcribe_nothing(page: Page) -> Page:
-    regions = [replace(region, lines=[replace(line, text="") for line in region.lines]) for region in page.regions]
-    return replace(page, regions=regions)
+    return page.with_lines(replace(line, text="") for line in page.lines)
 
 
 # --- documents and programs ---

@@ -13,7 +13,7 @@ from htr_convtext.pages.documents import alto_beside_page_xml, find_page_image
 from htr_convtext.pages.geometry import cut_line
 from htr_convtext.pages.layout import in_pixels
 from htr_convtext.pages.page import PageLine
-from htr_convtext.pages.xml_reader import is_alto, read_page
+from htr_convtext.pages.xml_reader import read_page
 from processing.image_processing_htr_convtext import open_image
 
 from .items import LineItems, code_stamp, file_stamp
@@ -53,12 +53,12 @@ def read_pages(files: list[Path], folder: Path) -> LineItems:
         ]
         if not page.lines:
             left_out[file].append((str(file), "a page without lines"))
-        if is_alto(page):
+        has_lines = any(map(is_usable, page.lines))
+        if page.format == "alto":
             alto.add(file)
-        elif len(left_out[file]) >= len(page.lines):
-            continue
-        images[file] = image.resolve()
-        if len(left_out[file]) < len(page.lines):
+        if has_lines or file in alto:
+            images[file] = image.resolve()
+        if has_lines:
             stamp = file_stamp(file) + file_stamp(image)
             items[file] = {"xml": str(file), "image": str(image), "page": name, "stamp": stamp, "maker": maker}
     for file in alto_beside_page_xml(images, alto):

@@ -1,12 +1,12 @@
 """The page images and PAGE-XML or ALTO files of a folder."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from .page import Page
-from .xml_reader import NotAPageError, is_alto, read_page
+from .xml_reader import NotAPageError, read_page
 
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".jp2")
@@ -70,7 +70,7 @@ def find_documents(
                 failed.append(str(error))
             continue
         images[file.resolve()] = image.resolve()
-        if is_alto(page) and not is_named:
+        if page.format == "alto" and not is_named:
             alto.add(file.resolve())
         layout = file if use_layout else None
         documents[file.resolve()] = Document(image, layout, file.relative_to(root).with_suffix(""))
@@ -87,7 +87,7 @@ def find_documents(
     return sorted(documents.values(), key=lambda document: document.name), failed
 
 
-def alto_beside_page_xml(images: Mapping[Path, Path], alto: Iterable[Path]) -> set[Path]:
+def alto_beside_page_xml(images: Mapping[Path, Path], alto: Set[Path]) -> set[Path]:
     """
     The ALTO files whose image has PAGE-XML too.
 
@@ -95,7 +95,6 @@ def alto_beside_page_xml(images: Mapping[Path, Path], alto: Iterable[Path]) -> s
         images: The images of some files.
         alto: Those of the files that are ALTO.
     """
-    alto = set(alto)
     described = {image for file, image in images.items() if file not in alto}
     return {file for file in alto if images[file] in described}
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from .geometry import Points, bounding_box
 
@@ -80,6 +80,13 @@ class Page:
     regions: list[Region]
     number: int = 1
     source: "_ElementTree | None" = field(default=None, repr=False, compare=False)
+
+    @property
+    def format(self) -> Literal["page", "alto"] | None:
+        """That of the file it comes from; `None` if it was not read from one."""
+        if self.source is None:
+            return None
+        return "alto" if self.source.getroot().tag.rpartition("}")[2] == "alto" else "page"
 
     @property
     def lines(self) -> list[PageLine]:

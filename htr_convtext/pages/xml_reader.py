@@ -62,11 +62,6 @@ def root_name(path: str | os.PathLike) -> str | None:
     return etree.QName(root).localname
 
 
-def is_alto(page: Page) -> bool:
-    """Whether a page comes from an ALTO file."""
-    return page.source is not None and page.source.getroot().tag.rpartition("}")[2] == "alto"
-
-
 def _page_of_page_xml(tree: "_ElementTree", page: "_Element") -> Page:
     def read_line(line: "_Element") -> PageLine:
         return PageLine(

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
+from itertools import chain, count
 from typing import Literal
 
 from lxml import etree
@@ -27,11 +28,8 @@ def to_xml(page: Page, kind: Literal["page", "alto"]) -> bytes:
     If the page came from a file of that kind, this is that file, of its own version: the lines that were read have the
     new text, words and confidences, everything else is as it was.
     """
-    root_name, build, fill = {
-        "page": ("PcGts", _new_page_xml, _fill_page_xml),
-        "alto": ("alto", _new_alto, _fill_alto),
-    }[kind]
-    is_source = page.source is not None and etree.QName(page.source.getroot()).localname == root_name
+    build, fill = {"page": (_new_page_xml, _fill_page_xml), "alto": (_new_alto, _fill_alto)}[kind]
+    is_source = page.format == kind
     if not is_source:
         page = _with_unique_ids(page)
     root = copy.deepcopy(page.source).getroot() if is_source else build(page)
@@ -54,20 +52,19 @@ def _with_unique_ids(page: Page) -> Page:
     taken = set(OWN_IDS)
 
     def unique(identifier: str, kind: str, words: int = 0) -> str:
-        number, wish = 0, identifier
-        while not wish or (number and wish in given) or not taken.isdisjoint(own := _ids(wish, words)):
-            number += 1
-            wish = f"{kind}_{number}"
-        taken.update(own)
-        return wish
+        others = (name for number in count(1) if (name := f"{kind}_{number}") not in given)
+        for name in chain(filter(None, [identifier]), others):
+            own = {name, *(_word_id(name, number) for number in range(1, words + 1))}
+            if taken.isdisjoint(own):
+                taken.update(own)
+                return name
 
     page = page.with_lines([replace(line, id=unique(line.id, "line", len(line.words))) for line in page.lines])
     return replace(page, regions=[replace(region, id=unique(region.id, "region")) for region in page.regions])
 
 
-def _ids(identifier: str, words: int) -> list[str]:
-    """The id of an element and those of its words."""
-    return [identifier, *(f"{identifier}_w{number}" for number in range(1, words + 1))]
+def _word_id(line_id: str, number: int) -> str:
+    return f"{line_id}_w{number}"
 
 
 def _scale_to(element: etree._Element, page: Page) -> Callable[[Points], Points]:
@@ -143,7 +140,7 @@ def _fill_page_xml(element: etree._Element, line: PageLine, scale: Callable[[Poi
     place = max((element.index(child) + 1 for child in before if child is not None), default=0)
     added = []
     for number, word in enumerate(line.words, 1):
-        word_element = _add_child(element, "Word", id=f"{line.id}_w{number}")
+        word_element = _add_child(element, "Word", id=_word_id(line.id, number))
         _add_page_xml_points(word_element, "Coords", scale(word.polygon))
         _add_page_xml_text(word_element, word.text, word.score)
         added.append(word_element)
@@ -232,7 +229,7 @@ def _fill_alto(element: etree._Element, line: PageLine, scale: Callable[[Points]
     for number, word in enumerate(line.words, 1):
         if number > 1:
             _add_child(element, "SP")
-        string = _add_child(element, "String", ID=f"{line.id}_w{number}", CONTENT=word.text)
+        string = _add_child(element, "String", ID=_word_id(line.id, number), CONTENT=word.text)
         string.set("WC", f"{word.score:.4f}")
         _set_alto_shape(string, scale(word.polygon))
     if not line.words:  # the schema wants one
