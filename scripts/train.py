@@ -147,7 +147,7 @@ def main() -> None:
             trainer.train(resume_from_checkpoint=checkpoint)
     except FileNotFoundError as error:  # of the checkpoint
         sys.exit(f"train.py: {error}")
-    trainer.accelerator.end_training()  # else a process may abort as it leaves (pytorch/pytorch#179291)
+    trainer.leave_process_group()
     if trainer.stopped_by:
         logger.warning("Stopped at step %d. --resume_from_checkpoint True goes on.", trainer.state.global_step)
         sys.exit(128 + trainer.stopped_by)

@@ -1,12 +1,23 @@
 """Some steps of the trainer on drawn lines; `test_resume.py` runs it in one process and in two."""
 
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 from htr_convtext.data import LineCollator, load_lines, select_trainable
 from htr_convtext.training import HTRConvTextTrainer, LineTrainingArguments, last_checkpoint
 from processing import HTRConvTextImageProcessor, HTRConvTextProcessor, HTRConvTextTokenizer
 from tests.conftest import CHARSET, build_model
 from tests.test_recipe import StopAt
+
+
+def thread_names() -> list[str]:
+    """Of this process; on systems other than Linux none."""
+    names = []
+    for path in Path("/proc/self/task").glob("*/comm"):
+        with suppress(OSError):  # it ended meanwhile
+            names.append(path.read_text().strip())
+    return names
 
 
 def main(data: str, output: str, batch_size: str, stop_at: str) -> None:
@@ -25,7 +36,8 @@ def main(data: str, output: str, batch_size: str, stop_at: str) -> None:
         processing_class=processor, callbacks=[StopAt(int(stop_at))],
     )  # fmt: skip
     trainer.train(resume_from_checkpoint=last_checkpoint(output))
-    trainer.accelerator.end_training()
+    trainer.leave_process_group()
+    assert "pt_gloo_runloop" not in thread_names()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import torch
 from datasets import Dataset
-from torch import nn
+from torch import distributed, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader, Sampler
 from transformers import EvalPrediction, Trainer, TrainerCallback, TrainerControl, TrainerState
@@ -107,6 +107,19 @@ class HTRConvTextTrainer(Trainer):
             return super().train(*args, **kwargs)
         finally:
             self._stop_on_signal.restore()
+
+    def leave_process_group(self) -> None:
+        """
+        Ends the process group of several processes, and its threads; to be called when nothing is left to train.
+
+        `destroy_process_group` alone leaves the threads to whoever still refers to the group. One that frees a tensor
+        while the interpreter shuts down aborts the process (pytorch/pytorch#179291).
+        """
+        group = distributed.group.WORLD if distributed.is_initialized() else None
+        self.accelerator.end_training()
+        self.model_wrapped = self.model
+        self.accelerator.free_memory()  # `group` is now all that refers to it
+        del group  # waits for the threads
 
     # --- what is trained, in which order, how fast ---
 
