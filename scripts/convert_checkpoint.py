@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from htr_convtext import HTRConvTextImageProcessor, HTRConvTextProcessor, HTRConvTextTokenizer
+from htr_convtext.charsets import CHARSET_NAMES, read_charset
 from htr_convtext.conversion import CheckpointError, convert_checkpoint, load_checkpoint
-from processing.tokenization_htr_convtext import PUBLISHED_CHARSETS
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument(
         "--charset",
         required=True,
-        help=f"alphabet it was trained with: {', '.join(PUBLISHED_CHARSETS)}, or a file of its characters in order",
+        help=f"alphabet it was trained with: {CHARSET_NAMES} in their order",
     )
     parser.add_argument("--output", required=True, metavar="DIR", help="folder to write")
     parser.add_argument(
@@ -31,10 +31,7 @@ def main() -> None:
 
     output = Path(arguments.output)
     try:
-        if arguments.charset in PUBLISHED_CHARSETS:
-            tokenizer = HTRConvTextTokenizer.from_published(arguments.charset)
-        else:
-            tokenizer = HTRConvTextTokenizer.from_charset_file(arguments.charset)
+        tokenizer = HTRConvTextTokenizer.from_charset(read_charset(arguments.charset))
     except (OSError, ValueError) as error:
         sys.exit(f"convert_checkpoint.py: --charset {arguments.charset}: {error}")
     try:

@@ -15,18 +15,15 @@ import argparse
 import logging
 import sys
 
+from htr_convtext.charsets import CHARSET_NAMES, read_charset
 from htr_convtext.data import TextPolicy, prepare_lines
-from processing import HTRConvTextTokenizer
-from processing.tokenization_htr_convtext import PUBLISHED_CHARSETS
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help="Hub id, folder or file")
     parser.add_argument("--output", required=True, metavar="DIR", help="folder for the Parquet files and the report")
-    parser.add_argument(
-        "--charset", help=f"report characters outside of it: {', '.join(PUBLISHED_CHARSETS)}, or a file of characters"
-    )
+    parser.add_argument("--charset", help=f"report characters outside of it: {CHARSET_NAMES}")
     parser.add_argument(
         "--text-policy", metavar="FILE.json", help="how texts are written (default: NFC, single spaces)"
     )
@@ -75,13 +72,6 @@ def main() -> None:
     print(f"{arguments.output}: {report.lines} lines; more in report.md")
     if not report.lines:
         sys.exit(f"prepare_dataset.py: no line remains; {arguments.output}/report.md says why.")
-
-
-def read_charset(name: str) -> str:
-    """The characters of a published alphabet or of a file."""
-    if name in PUBLISHED_CHARSETS:
-        return PUBLISHED_CHARSETS[name]
-    return HTRConvTextTokenizer.from_charset_file(name).charset
 
 
 if __name__ == "__main__":

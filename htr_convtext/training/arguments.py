@@ -13,6 +13,8 @@ import yaml
 from transformers import HfArgumentParser, TrainingArguments
 from transformers.integrations import is_tensorboard_available
 
+from htr_convtext.charsets import CHARSET_NAMES
+
 
 logger = logging.getLogger(__name__)
 
@@ -42,10 +44,7 @@ class ModelArguments:
     horizontal_scale: float = field(default=1.0, metadata={"help": "Width in units of the aspect-true width."})
     charset: str | None = field(
         default=None,
-        metadata={
-            "help": "Characters to learn: a UTF-8 file, or a published alphabet: iam, read2016, lam or vnondb. By "
-            "default those of the training text."
-        },
+        metadata={"help": f"Characters to learn: {CHARSET_NAMES}. By default those of the training text."},
     )
     min_character_count: int = field(
         default=1, metadata={"help": "Characters rarer than this in the training text are left out of the charset."}

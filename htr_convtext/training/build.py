@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from htr_convtext.charsets import read_charset
 from htr_convtext.data import TextPolicy
 from htr_convtext.loading import BUNDLED_MODEL, load_model
 from modeling_htr_convtext import HTRConvTextConfig, HTRConvTextForCTC
 from processing import HTRConvTextImageProcessor, HTRConvTextProcessor, HTRConvTextTokenizer
-from processing.tokenization_htr_convtext import PUBLISHED_CHARSETS
 
 from .arguments import ModelArguments
 
@@ -54,10 +54,8 @@ def build_model(
     text_policy = text_policy or TextPolicy()
     composed = "NFC" if text_policy.unicode_form in ("NFC", "NFKC") else None
     handling = {"unknown": "drop", "unicode_form": composed}
-    if arguments.charset in PUBLISHED_CHARSETS:
-        tokenizer = HTRConvTextTokenizer.from_published(arguments.charset, **handling)
-    elif arguments.charset:
-        tokenizer = HTRConvTextTokenizer.from_charset_file(arguments.charset, **handling)
+    if arguments.charset:
+        tokenizer = HTRConvTextTokenizer.from_charset(read_charset(arguments.charset), **handling)
     else:
         tokenizer = HTRConvTextTokenizer.from_corpus(texts, arguments.min_character_count, **handling)
     training = {
