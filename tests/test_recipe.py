@@ -329,6 +329,16 @@ def test_settings_that_follow_others(tmp_path):
     assert LineTrainingArguments(output_dir=str(tmp_path)).max_steps == 10_000
 
 
+@pytest.mark.parametrize(("capability", "warns"), [("AVX2", True), ("AVX512", False)])
+def test_bf16_where_it_is_slow(tmp_path, monkeypatch, caplog, capability, warns):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    LineTrainingArguments(output_dir=str(tmp_path), use_cpu=True, bf16=True)
+    assert ("--bf16 False" in caplog.text) == warns
+    caplog.clear()
+    LineTrainingArguments(output_dir=str(tmp_path), use_cpu=True)
+    assert "bf16" not in caplog.text
+
+
 def test_plain_training_arguments_are_refused(tmp_path, processor, model):
     with pytest.raises(TypeError, match="LineTrainingArguments"):
         HTRConvTextTrainer(model=model, args=TrainingArguments(output_dir=str(tmp_path)), processing_class=processor)

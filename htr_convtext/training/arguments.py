@@ -160,6 +160,8 @@ class LineTrainingArguments(TrainingArguments):
         if self.n_gpu > 1:
             logger.warning("One process uses one GPU of %d; torchrun --nproc_per_node uses them all.", self.n_gpu)
             self._n_gpu = 1
+        if self.use_cpu and self.bf16 and torch.backends.cpu.get_cpu_capability() == "AVX2":
+            logger.warning("Without AVX-512, as on this CPU, bf16 makes steps many times slower; give --bf16 False.")
 
 
 def parse_weights(words: Iterable[str]) -> dict[str, float]:
