@@ -9,8 +9,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from htr_convtext import HTRConvTextImageProcessor, HTRConvTextProcessor, HTRConvTextTokenizer
-from htr_convtext.charsets import CHARSET_NAMES, read_charset
+from htr_convtext import HTRConvTextImageProcessor, HTRConvTextProcessor
+from htr_convtext.charsets import CHARSET_HELP, charset_tokenizer
 from htr_convtext.conversion import CheckpointError, convert_checkpoint, load_checkpoint
 
 
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument(
         "--charset",
         required=True,
-        help=f"alphabet it was trained with: {CHARSET_NAMES} in their order",
+        help=f"alphabet it was trained with: {CHARSET_HELP} in their order",
     )
     parser.add_argument("--output", required=True, metavar="DIR", help="folder to write")
     parser.add_argument(
@@ -31,7 +31,7 @@ def main() -> None:
 
     output = Path(arguments.output)
     try:
-        tokenizer = HTRConvTextTokenizer.from_charset(read_charset(arguments.charset))
+        tokenizer = charset_tokenizer(arguments.charset)
     except (OSError, ValueError) as error:
         sys.exit(f"convert_checkpoint.py: --charset {arguments.charset}: {error}")
     try:

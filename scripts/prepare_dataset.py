@@ -15,7 +15,7 @@ import argparse
 import logging
 import sys
 
-from htr_convtext.charsets import CHARSET_NAMES, read_charset
+from htr_convtext.charsets import CHARSET_HELP, charset_tokenizer
 from htr_convtext.data import TextPolicy, prepare_lines
 
 
@@ -23,7 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help="Hub id, folder or file")
     parser.add_argument("--output", required=True, metavar="DIR", help="folder for the Parquet files and the report")
-    parser.add_argument("--charset", help=f"report characters outside of it: {CHARSET_NAMES}")
+    parser.add_argument("--charset", help=f"report characters outside of it: {CHARSET_HELP}")
     parser.add_argument(
         "--text-policy", metavar="FILE.json", help="how texts are written (default: NFC, single spaces)"
     )
@@ -55,7 +55,7 @@ def main() -> None:
             arguments.sources,
             arguments.output,
             policy=TextPolicy.from_file(arguments.text_policy) if arguments.text_policy else None,
-            charset=read_charset(arguments.charset) if arguments.charset else None,
+            charset=charset_tokenizer(arguments.charset).charset if arguments.charset else None,
             split_by=arguments.split_by,
             validation=arguments.validation,
             test=arguments.test,

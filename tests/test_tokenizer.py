@@ -7,6 +7,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from htr_convtext import HTRConvTextTokenizer
+from htr_convtext.charsets import charset_tokenizer
 from processing import UnknownCharacterError
 from processing.tokenization_htr_convtext import PUBLISHED_CHARSETS
 
@@ -53,6 +54,14 @@ def test_bad_charsets():
         HTRConvTextTokenizer.from_charset("")
     with pytest.raises(ValueError, match="iam, read2016"):
         HTRConvTextTokenizer.from_published("rimes")
+
+
+def test_charsets_by_name(tmp_path):
+    (tmp_path / "charset.txt").write_text("ba", encoding="utf-8")
+    assert charset_tokenizer(str(tmp_path / "charset.txt")).charset == "ba"
+    assert charset_tokenizer("lam", unknown="drop")("ak").input_ids == charset_tokenizer("lam")("a").input_ids
+    with pytest.raises(ValueError, match=r"no file rimes.*choose iam, read2016"):
+        charset_tokenizer("rimes")
 
 
 def test_blank_is_padding_is_zero(tokenizer):

@@ -13,7 +13,7 @@ import yaml
 from transformers import HfArgumentParser, TrainingArguments
 from transformers.integrations import is_tensorboard_available
 
-from htr_convtext.charsets import CHARSET_NAMES
+from htr_convtext.charsets import CHARSET_HELP
 
 
 logger = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class ModelArguments:
     horizontal_scale: float = field(default=1.0, metadata={"help": "Width in units of the aspect-true width."})
     charset: str | None = field(
         default=None,
-        metadata={"help": f"Characters to learn: {CHARSET_NAMES}. By default those of the training text."},
+        metadata={"help": f"Characters to learn: {CHARSET_HELP}. By default those of the training text."},
     )
     min_character_count: int = field(
         default=1, metadata={"help": "Characters rarer than this in the training text are left out of the charset."}

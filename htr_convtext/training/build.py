@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from htr_convtext.charsets import read_charset
+from htr_convtext.charsets import charset_tokenizer
 from htr_convtext.data import TextPolicy
 from htr_convtext.loading import BUNDLED_MODEL, load_model
 from modeling_htr_convtext import HTRConvTextConfig, HTRConvTextForCTC
@@ -55,7 +55,7 @@ def build_model(
     composed = "NFC" if text_policy.unicode_form in ("NFC", "NFKC") else None
     handling = {"unknown": "drop", "unicode_form": composed}
     if arguments.charset:
-        tokenizer = HTRConvTextTokenizer.from_charset(read_charset(arguments.charset), **handling)
+        tokenizer = charset_tokenizer(arguments.charset, **handling)
     else:
         tokenizer = HTRConvTextTokenizer.from_corpus(texts, arguments.min_character_count, **handling)
     training = {
