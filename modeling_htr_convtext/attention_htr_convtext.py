@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 from torch import nn
+from transformers.masking_utils import create_bidirectional_mask
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.processing_utils import Unpack
 from transformers.utils import TransformersKwargs
@@ -31,6 +32,24 @@ def eager_attention_forward(
     attn_weights = nn.functional.dropout(attn_weights, p=dropout, training=module.training)
     attn_output = torch.matmul(attn_weights, value).transpose(1, 2).contiguous()
     return attn_output, attn_weights
+
+
+def padding_mask(config: HTRConvTextConfig, hidden_states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor | None:
+    """
+    What hides padded states from all others, as the configured attention implementation wants it.
+
+    Args:
+        hidden_states: `(batch_size, sequence_length, width)`.
+        mask: `(batch_size, sequence_length)`, false for padding.
+    """
+    # Every query sees the same keys: where the implementation broadcasts, one row does for the whole square of them.
+    broadcasts = config._attn_implementation in ("eager", "sdpa")
+    return create_bidirectional_mask(
+        config=config,
+        inputs_embeds=hidden_states[:, :1] if broadcasts else hidden_states,
+        attention_mask=mask,
+        encoder_hidden_states=hidden_states,
+    )
 
 
 class HTRConvTextMultiHeadAttention(nn.Module):

@@ -6,9 +6,8 @@ is padded. Columns beyond a line's length never influence the columns within it.
 
 import torch
 from torch import nn
-from transformers.masking_utils import create_bidirectional_mask
 
-from .attention_htr_convtext import HTRConvTextMultiHeadAttention
+from .attention_htr_convtext import HTRConvTextMultiHeadAttention, padding_mask
 from .configuration_htr_convtext import HTRConvTextConfig
 
 
@@ -122,9 +121,7 @@ class HTRConvTextMobileViTLayer(nn.Module):
         hidden_states = hidden_states.flatten(1, 2)
         if lengths is not None:
             mask = length_mask(lengths, grid_shape[2])[:, None].expand(-1, grid_shape[1], -1).flatten(1)
-            attention_mask = create_bidirectional_mask(
-                config=self.config, inputs_embeds=hidden_states, attention_mask=mask
-            )
+            attention_mask = padding_mask(self.config, hidden_states, mask)
         hidden_states = hidden_states + self.attention(self.norm_attention(hidden_states), attention_mask)[0]
         mlp_output = self.down_proj(self.activation(self.up_proj(self.norm_mlp(hidden_states))))
         grid = (hidden_states + mlp_output).view(grid_shape).permute(0, 3, 1, 2)

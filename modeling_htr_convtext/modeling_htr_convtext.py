@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 from transformers import initialization as init
-from transformers.masking_utils import create_bidirectional_mask
 from transformers.modeling_outputs import BaseModelOutput, CausalLMOutput
 from transformers.modeling_utils import PreTrainedModel
 from transformers.processing_utils import Unpack
@@ -16,6 +15,7 @@ from transformers.utils import TransformersKwargs, auto_docstring, can_return_tu
 from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
+from .attention_htr_convtext import padding_mask
 from .backbone_htr_convtext import HTRConvTextBackbone, halve, length_mask
 from .configuration_htr_convtext import HTRConvTextConfig
 from .encoder_htr_convtext import (
@@ -178,9 +178,7 @@ class HTRConvTextModel(HTRConvTextPreTrainedModel):
         frame_mask = attention_mask = None
         if lengths is not None:
             frame_mask = length_mask(lengths, hidden_states.shape[1])
-            attention_mask = create_bidirectional_mask(
-                config=self.config, inputs_embeds=hidden_states, attention_mask=frame_mask
-            )
+            attention_mask = padding_mask(self.config, hidden_states, frame_mask)
         for layer in layers:
             hidden_states = layer(hidden_states, attention_mask=attention_mask, frame_mask=frame_mask, **kwargs)
         return hidden_states
