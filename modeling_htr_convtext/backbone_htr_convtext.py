@@ -30,24 +30,24 @@ def mask_columns(hidden_states: torch.Tensor, lengths: torch.Tensor | None) -> t
 
 
 def resize_columns(
-    hidden_states: torch.Tensor, old_lengths: torch.Tensor, new_lengths: torch.Tensor, size: int
+    hidden_states: torch.Tensor, old_lengths: torch.Tensor, new_lengths: torch.Tensor, size: int, neighbour: int
 ) -> torch.Tensor:
     """
     Bilinear resizing (`align_corners=False`) of the real columns of each line, from `old_lengths` to `new_lengths`.
 
     Args:
         hidden_states: `(batch_size, channels, height, width)`.
-        size: Width of the result, at least `new_lengths.max()`. Columns beyond a line's new length repeat its last.
+        new_lengths: As the old ones, or some of them by one greater (`neighbour=-1`) or smaller (`neighbour=1`). Each
+            new column then lies between the old one in its place and that beside it.
+        size: Width of the result, at least `new_lengths.max()`. What columns beyond a line's new length hold is open.
     """
     position = torch.arange(size, device=hidden_states.device)
-    source = ((position + 0.5)[None] * (old_lengths / new_lengths)[:, None] - 0.5).clamp(min=0)
-    left = torch.minimum(source.floor().long(), old_lengths[:, None] - 1)
-    right = torch.minimum(left + 1, old_lengths[:, None] - 1)
-    weight = (source - left).clamp(0, 1)[:, None, None].to(hidden_states.dtype)
-    shape = (-1, hidden_states.shape[1], hidden_states.shape[2], -1)
-    left_columns = hidden_states.gather(3, left[:, None, None].expand(shape))
-    right_columns = hidden_states.gather(3, right[:, None, None].expand(shape))
-    return torch.lerp(left_columns, right_columns, weight)
+    weight = ((position + 0.5)[None] * (old_lengths / new_lengths)[:, None] - 0.5 - position).abs()
+    weight = torch.where(position < old_lengths[:, None], weight, 1)  # a last column that is new repeats the old last
+    padded = nn.functional.pad(hidden_states, (1, 1, 0, 0), mode="replicate")
+    columns = padded[..., 1 : 1 + size]
+    neighbours = padded[..., 1 + neighbour : 1 + neighbour + size]
+    return torch.lerp(columns, neighbours, weight[:, None, None].to(hidden_states.dtype))
 
 
 class HTRConvTextConvLayer(nn.Module):
@@ -66,7 +66,7 @@ class HTRConvTextConvLayer(nn.Module):
             in_channels, out_channels, kernel_size, stride=stride, padding=kernel_size // 2, bias=False
         )
         self.normalization = nn.BatchNorm2d(out_channels)
-        self.activation = nn.ReLU() if activation else nn.Identity()
+        self.activation = nn.ReLU(inplace=True) if activation else nn.Identity()
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         return self.activation(self.normalization(self.convolution(hidden_states)))
@@ -85,7 +85,7 @@ class HTRConvTextResidualBlock(nn.Module):
             else HTRConvTextConvLayer(in_channels, out_channels, kernel_size=1, activation=False)
         )
         self.stride = stride
-        self.activation = nn.ReLU()
+        self.activation = nn.ReLU(inplace=True)
 
     def forward(self, hidden_states: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
         """`hidden_states` has zeros in its padded columns; `lengths` are those of the output, which has them too."""
@@ -149,11 +149,11 @@ class HTRConvTextMobileViTBlock(nn.Module):
         even_lengths = None if lengths is None else 2 * halve(lengths)
 
         hidden_states = self.conv_1x1(self.conv_in(hidden_states))
-        hidden_states = self.resize(hidden_states, lengths, even_lengths, even_height, even_width)
+        hidden_states = self.resize(hidden_states, lengths, even_lengths, even_height, even_width, neighbour=-1)
         patches, grid_lengths = self.unfold(hidden_states, even_lengths)
         patches = self.layer(patches, grid_lengths)
         hidden_states = self.fold(patches)
-        hidden_states = self.resize(hidden_states, even_lengths, lengths, height, width)
+        hidden_states = self.resize(hidden_states, even_lengths, lengths, height, width, neighbour=1)
         return mask_columns(self.conv_projection(hidden_states), lengths)
 
     @staticmethod
@@ -163,6 +163,7 @@ class HTRConvTextMobileViTBlock(nn.Module):
         new_lengths: torch.Tensor | None,
         height: int,
         width: int,
+        neighbour: int,
     ) -> torch.Tensor:
         """Odd sizes become even before the patches are cut, and odd again after. An equal size changes nothing."""
         if old_lengths is None:
@@ -171,22 +172,22 @@ class HTRConvTextMobileViTBlock(nn.Module):
         if height != hidden_states.shape[-2]:
             size = (height, hidden_states.shape[-1])
             hidden_states = nn.functional.interpolate(hidden_states, size=size, mode="bilinear")
-        return resize_columns(hidden_states, old_lengths, new_lengths, width)
+        return resize_columns(hidden_states, old_lengths, new_lengths, width, neighbour)
 
     @staticmethod
     def unfold(hidden_states: torch.Tensor, lengths: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
         """`(B, C, H, W)` to `(4·B, H/2, W/2, C)`: one patch grid for each of the four pixel positions."""
         batch_size, channels, height, width = hidden_states.shape
-        patches = hidden_states.reshape(batch_size, channels, height // 2, 2, width // 2, 2)
-        patches = patches.permute(0, 3, 5, 2, 4, 1).reshape(4 * batch_size, height // 2, width // 2, channels)
+        patches = hidden_states.permute(0, 2, 3, 1).reshape(batch_size, height // 2, 2, width // 2, 2, channels)
+        patches = patches.permute(0, 2, 4, 1, 3, 5).reshape(4 * batch_size, height // 2, width // 2, channels)
         return patches, None if lengths is None else (lengths // 2).repeat_interleave(4)
 
     @staticmethod
     def fold(patches: torch.Tensor) -> torch.Tensor:
         """`(4·B, H/2, W/2, C)` to `(B, C, H, W)`."""
         batch_size, height, width, channels = patches.shape
-        hidden_states = patches.reshape(batch_size // 4, 2, 2, height, width, channels)
-        return hidden_states.permute(0, 5, 3, 1, 4, 2).reshape(batch_size // 4, channels, 2 * height, 2 * width)
+        hidden_states = patches.reshape(batch_size // 4, 2, 2, height, width, channels).permute(0, 3, 1, 4, 2, 5)
+        return hidden_states.reshape(batch_size // 4, 2 * height, 2 * width, channels).permute(0, 3, 1, 2)
 
 
 class HTRConvTextStage(nn.Module):

@@ -22,7 +22,7 @@ class HTRConvTextRelativePositionBias(nn.Embedding):
         """Bias of shape `(1, num_heads, length, length)`."""
         position = torch.arange(length, device=self.weight.device)
         distance = (position[:, None] - position[None, :]).clamp(-self.limit, self.limit) + self.limit
-        return super().forward(distance).permute(2, 0, 1)[None]
+        return super().forward(distance).permute(2, 0, 1).contiguous()[None]
 
 
 class HTRConvTextAttention(HTRConvTextMultiHeadAttention):
