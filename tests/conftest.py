@@ -6,9 +6,13 @@ import os
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+import io
+import runpy
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -76,6 +80,24 @@ def run_script(name: str, *arguments, expect: int = 0) -> subprocess.CompletedPr
     )
     assert done.returncode == expect, done.stderr[-3000:]
     return done
+
+
+def call_script(name: str, *arguments, expect: int = 0) -> subprocess.CompletedProcess:
+    """Like `run_script`, but in this process, which has PyTorch and transformers: to import them takes up to 10 s."""
+    command = [str(ROOT / "scripts" / name), *map(str, arguments)]
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+    code = 0
+    with patch.object(sys, "argv", command), redirect_stdout(out), redirect_stderr(err):
+        try:
+            runpy.run_path(command[0], run_name="__main__")
+        except SystemExit as stop:
+            code = stop.code or 0
+            if isinstance(code, str):
+                err.write(f"{code}\n")
+                code = 1
+    stdout, stderr = (stream.buffer.getvalue().decode() for stream in (out, err))
+    assert code == expect, stderr[-3000:]
+    return subprocess.CompletedProcess(command, code, stdout, stderr)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from htr_convtext.evaluation import error_rates
 from htr_convtext.loading import BUNDLED_MODEL
 from htr_convtext.recognition import load_pipeline
 from htr_convtext.training import parse_arguments
-from tests.conftest import ROOT, run_script
+from tests.conftest import ROOT, call_script
 
 
 @pytest.fixture(scope="module")
@@ -46,5 +46,5 @@ def test_its_charset_and_text_policy_are_those_of_its_recipe(monkeypatch):
 
 
 def test_recognize_reads_the_examples(examples):
-    done = run_script("recognize.py", ROOT / "examples", "--device", "cpu")
+    done = call_script("recognize.py", ROOT / "examples", "--device", "cpu")
     assert len(done.stdout.splitlines()) == len(examples) == 10

@@ -11,7 +11,7 @@ import torch
 
 from htr_convtext import HTRConvTextForCTC, HTRConvTextProcessor
 from htr_convtext.conversion import CheckpointError, convert_checkpoint, load_checkpoint
-from tests.conftest import ROOT, run_script
+from tests.conftest import ROOT, call_script
 from tests.parity.standin_weights import state_dict
 
 
@@ -48,7 +48,7 @@ def checkpoint_file(weights, tmp_path_factory):
 
 
 def test_script_writes_a_folder_that_loads(checkpoint_file, weights, tmp_path):
-    done = run_script(
+    done = call_script(
         "convert_checkpoint.py", "--checkpoint", checkpoint_file, "--charset", "iam", "--output", tmp_path / "iam"
     )
     assert "65.9 M parameters, 79 characters" in done.stderr
@@ -68,7 +68,7 @@ def test_last_weights_and_context_module(checkpoint_file, weights):
 
 
 def test_wrong_charset(checkpoint_file, tmp_path):
-    done = run_script(
+    done = call_script(
         "convert_checkpoint.py",
         "--checkpoint",
         checkpoint_file,

@@ -21,7 +21,7 @@ from htr_convtext.evaluation import (
     write_comparison,
     write_report,
 )
-from tests.conftest import CHARSET, run_script
+from tests.conftest import CHARSET, call_script
 from tests.test_data import write_image_folder
 from tests.test_evaluation import predictions
 
@@ -173,7 +173,7 @@ def test_script(model_folder, tmp_path):
     write_image_folder(data, "validation", ["one", "two  words", "Drei", "ſix"])
     (data / "validation" / "2.png").write_bytes(b"no image")
     (tmp_path / "policy.json").write_text('{"long_s": "s"}')
-    done = run_script(
+    done = call_script(
         "evaluate.py", "--model", model_folder, "--data", data, "--split", "validation", "--output", out,
         "--text-policy", tmp_path / "policy.json", "--device", "cpu", "--picture", tmp_path / "read.png",
     )  # fmt: skip
@@ -200,10 +200,10 @@ def test_script(model_folder, tmp_path):
     (tmp_path / "again").mkdir()
     for name in ("predictions.jsonl", "report.json"):
         (tmp_path / "again" / name).write_bytes((out / name).read_bytes())
-    done = run_script("evaluate.py", "--compare", out, tmp_path / "again", "--output", tmp_path / "compared")
+    done = call_script("evaluate.py", "--compare", out, tmp_path / "again", "--output", tmp_path / "compared")
     assert "+0.00  [+0.00, +0.00]  unclear" in done.stdout
     assert (tmp_path / "compared" / "compare.html").exists()
 
-    done = run_script("evaluate.py", "--model", model_folder, "--data", data, "--device", "cpu", expect=1)
+    done = call_script("evaluate.py", "--model", model_folder, "--data", data, "--device", "cpu", expect=1)
     assert "words has no lines in a test split" in done.stderr
     assert "Traceback" not in done.stderr

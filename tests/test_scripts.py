@@ -21,7 +21,7 @@ from htr_convtext.data import TextPolicy
 from htr_convtext.loading import load_model
 from htr_convtext.training import ModelArguments, find_text_policy, parse_arguments, parse_weights
 from htr_convtext.training import build_model as build_from_arguments
-from tests.conftest import CHARSET, ROOT, draw_line, run_script
+from tests.conftest import CHARSET, ROOT, call_script, draw_line, run_script
 from tests.test_data import write_image_folder
 from tests.test_training import WORDS
 
@@ -130,7 +130,7 @@ def test_preview_of_augmentation(tmp_path):
 def test_a_weight_without_its_data_set_is_named(tmp_path):
     for split in ("train", "validation"):
         write_image_folder(tmp_path / "words", split, WORDS)
-    done = run_script(
+    done = call_script(
         "train.py", "--data", tmp_path / "words", "--output_dir", tmp_path, "--source_weights", "wrods=2", expect=1
     )
     assert "no data set 'wrods' to weigh; there are words" in done.stderr
@@ -143,7 +143,7 @@ def test_a_weight_of_a_data_set_of_which_no_line_can_be_used_is_named(tmp_path):
     write_image_folder(tmp_path / "broken", "train", WORDS)
     for image in (tmp_path / "broken" / "train").glob("*.png"):
         image.write_bytes(b"no image")
-    done = run_script(
+    done = call_script(
         "train.py", "--data", tmp_path / "words", tmp_path / "broken", "--output_dir", tmp_path,
         "--source_weights", "broken=2", expect=1,
     )  # fmt: skip
@@ -227,7 +227,7 @@ def test_one_bad_file_does_not_stop_the_others(model_folder, tmp_path):
     (folder / "notes.txt").write_text("no image")
     (tmp_path / "empty").mkdir()
     output = tmp_path / "lines.jsonl"
-    done = run_script(
+    done = call_script(
         "recognize.py", folder, tmp_path / "gone.png", tmp_path / "empty", "--model", model_folder, "--format", "jsonl",
         "--output", output, "--batch-size", 2, "--device", "cpu", expect=1,
     )  # fmt: skip
@@ -272,7 +272,7 @@ def test_file_names_that_are_no_text(model_folder, tmp_path):
     """Archives have names in old encodings."""
     draw_line("good").save(tmp_path / "line.png")
     os.rename(tmp_path / "line.png", os.fsencode(tmp_path) + b"/caf\xe9.png")
-    done = run_script("recognize.py", tmp_path, "--model", model_folder, "--device", "cpu")
+    done = call_script("recognize.py", tmp_path, "--model", model_folder, "--device", "cpu")
     assert "caf\\udce9.png\t" in done.stdout
 
 
@@ -287,7 +287,7 @@ def test_damaged_weights_are_named(model_folder, tmp_path):
 
 @pytest.mark.parametrize("script", sorted(path.name for path in (ROOT / "scripts").glob("*.py")))
 def test_help_has_examples(script):
-    assert "Examples:" in run_script(script, "--help").stdout
+    assert "Examples:" in call_script(script, "--help").stdout
 
 
 @pytest.mark.parametrize(
@@ -302,6 +302,6 @@ def test_help_has_examples(script):
 )
 def test_missing_things_are_named_in_one_line(script, arguments, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    done = run_script(script, *arguments, expect=1)
+    done = call_script(script, *arguments, expect=1)
     assert message in done.stderr
     assert "Traceback" not in done.stderr

@@ -20,7 +20,7 @@ from htr_convtext.pages.layout import in_pixels
 from htr_convtext.pages.output_plan import plan_outputs
 from htr_convtext.pages.transcription import corrected, with_text
 from htr_convtext.pages.xml_writer import to_xml
-from tests.conftest import ROOT, run_script
+from tests.conftest import ROOT, call_script
 
 
 EXAMPLE = ROOT / "space" / "examples" / "page.jpg"
@@ -258,7 +258,7 @@ def test_transcribe_script_goes_on_where_it_stopped(page, tmp_path):
     small.save(folder / "one.png")
     small.save(folder / "two.tif", save_all=True, append_images=[small.rotate(180)])
     (folder / "bad.png").write_bytes(b"no image")
-    done = run_script("transcribe.py", folder, "--format", "page", "--output", out, expect=1)
+    done = call_script("transcribe.py", folder, "--format", "page", "--output", out, expect=1)
     assert "bad.png: not an image" in done.stderr
     assert "3 pages" in done.stderr
     assert sorted(file.name for file in out.iterdir()) == ["one.xml", "two_0001.xml", "two_0002.xml"]
@@ -268,7 +268,7 @@ def test_transcribe_script_goes_on_where_it_stopped(page, tmp_path):
     (folder / "bad.png").unlink()
     (out / "two_0002.xml").unlink()
     kept = (out / "one.xml").stat().st_mtime_ns
-    done = run_script("transcribe.py", folder, "--format", "page", "--output", out)
+    done = call_script("transcribe.py", folder, "--format", "page", "--output", out)
     assert "1 pages" in done.stderr
     assert "2 done before" in done.stderr
     assert (out / "one.xml").stat().st_mtime_ns == kept
@@ -276,23 +276,23 @@ def test_transcribe_script_goes_on_where_it_stopped(page, tmp_path):
 
     # outputs within the folder are not taken for pages; with the pages they could not be told from them
     inside = ("transcribe.py", folder / "one.png", folder, "--format", "page", "--output", folder / "inside")
-    run_script(*inside)
-    assert "3 done before, 0 errors" in run_script(*inside).stderr
-    done = run_script("transcribe.py", folder, "--format", "page", "--output", folder, expect=1)
+    call_script(*inside)
+    assert "3 done before, 0 errors" in call_script(*inside).stderr
+    done = call_script("transcribe.py", folder, "--format", "page", "--output", folder, expect=1)
     assert "choose another --output" in done.stderr
 
     # the lines of the XML files, with their ids, in another format
-    done = run_script("transcribe.py", out / "one.xml", folder / "two.tif", "--format", "jsonl", expect=1)
+    done = call_script("transcribe.py", out / "one.xml", folder / "two.tif", "--format", "jsonl", expect=1)
     assert "no page image" in done.stderr
     rows = [json.loads(row) for row in done.stdout.splitlines()]
     assert {row["page"] for row in rows} == {1, 2}
     (folder / "one.xml").write_bytes((out / "one.xml").read_bytes().replace(b"r1_l1", b"my_line"))
-    done = run_script("transcribe.py", folder / "one.xml", "--format", "jsonl")
+    done = call_script("transcribe.py", folder / "one.xml", "--format", "jsonl")
     assert json.loads(done.stdout.splitlines()[0])["line"] == "my_line"
-    done = run_script("transcribe.py", folder / "one.xml", "--format", "page", "--output", folder, expect=1)
+    done = call_script("transcribe.py", folder / "one.xml", "--format", "page", "--output", folder, expect=1)
     assert "would be written over" in done.stderr
     (tmp_path / "file").write_text("")
-    done = run_script("transcribe.py", folder / "one.xml", "--output", tmp_path / "file", expect=1)
+    done = call_script("transcribe.py", folder / "one.xml", "--output", tmp_path / "file", expect=1)
     assert "File exists" in done.stderr
 
 
@@ -307,20 +307,20 @@ def test_a_document_goes_on_where_it_stopped(page, tmp_path):
     assert kept.get(2, newer_than=tmp_path / "two.tif") == replace(page, number=2)
     assert KeptPages(target, "other").get(2, newer_than=tmp_path / "two.tif") is None
     (kept.folder / "0002.json").unlink()
-    done = run_script(*command)
+    done = call_script(*command)
     assert "1 pages" in done.stderr
     assert "1 done before" in done.stderr
     rows = [json.loads(row) for row in target.read_text().splitlines()]
     assert [row["text"] for row in rows if row["page"] == 1] == [line.text for line in page.lines]
     assert rows[-1]["page"] == 2
     assert not kept.folder.exists()
-    assert "2 done before" in run_script(*command).stderr
+    assert "2 done before" in call_script(*command).stderr
 
     # what was read again, but not written any more, is not lost
     target.write_text("old")
     kept.put(page)
     kept.put(replace(page, number=2))
-    assert "0 pages" in run_script(*command).stderr
+    assert "0 pages" in call_script(*command).stderr
     assert len(target.read_text().splitlines()) == 2 * len(page.lines)
 
     # nor is what was corrected by hand
@@ -328,20 +328,20 @@ def test_a_document_goes_on_where_it_stopped(page, tmp_path):
     kept.put(replace(page, number=2))
     target.write_text("corrected")
     os.utime(target, ns=(2 * time.time_ns(),) * 2)
-    assert "0 pages" in run_script(*command).stderr
+    assert "0 pages" in call_script(*command).stderr
     assert target.read_text() == "corrected"
 
     kept.put(page)
     os.utime(kept.folder / "0001.json", (0, 0))
     assert kept.get(1, newer_than=tmp_path / "two.tif") is None
-    assert "2 pages" in run_script(*command).stderr
+    assert "2 pages" in call_script(*command).stderr
 
 
 def test_evaluate_pages_script(page, tmp_path):
     Image.open(EXAMPLE).save(tmp_path / "page.jpg", quality=95)
     regions = [Region("r", [], [replace(a, text=b) for a, b in zip(page.lines, TEXT, strict=True)])]
     (tmp_path / "page.xml").write_bytes(to_xml(replace(page, regions=regions), "alto"))
-    done = run_script("evaluate_pages.py", tmp_path, "--output", tmp_path / "pages.json")
+    done = call_script("evaluate_pages.py", tmp_path, "--output", tmp_path / "pages.json")
     counts = json.loads((tmp_path / "pages.json").read_text())["page"]
     assert (counts["lines"], counts["matched"], counts["detected"]) == (13, 13, 13)
     assert counts["errors"] < 0.06 * counts["characters"]
