@@ -42,9 +42,10 @@ def resize_columns(
         size: Width of the result, at least `new_lengths.max()`. What columns beyond a line's new length hold is open.
     """
     position = torch.arange(size, device=hidden_states.device)
-    weight = ((position + 0.5)[None] * (old_lengths / new_lengths)[:, None] - 0.5 - position).abs()
+    source = ((position + 0.5)[None] * (old_lengths / new_lengths)[:, None] - 0.5).clamp(min=0)
+    weight = (source - position).abs()
     weight = torch.where(position < old_lengths[:, None], weight, 1)  # a last column that is new repeats the old last
-    padded = nn.functional.pad(hidden_states, (1, 1, 0, 0), mode="replicate")
+    padded = nn.functional.pad(hidden_states, (1, 1))
     columns = padded[..., 1 : 1 + size]
     neighbours = padded[..., 1 + neighbour : 1 + neighbour + size]
     return torch.lerp(columns, neighbours, weight[:, None, None].to(hidden_states.dtype))
