@@ -30,25 +30,24 @@ def mask_columns(hidden_states: torch.Tensor, lengths: torch.Tensor | None) -> t
 
 
 def resize_columns(
-    hidden_states: torch.Tensor, old_lengths: torch.Tensor, new_lengths: torch.Tensor, size: int, neighbour: int
+    hidden_states: torch.Tensor, old_lengths: torch.Tensor, new_lengths: torch.Tensor, size: int
 ) -> torch.Tensor:
     """
     Bilinear resizing (`align_corners=False`) of the real columns of each line, from `old_lengths` to `new_lengths`.
 
     Args:
         hidden_states: `(batch_size, channels, height, width)`.
-        new_lengths: As the old ones, or some of them by one greater (`neighbour=-1`) or smaller (`neighbour=1`). Each
-            new column then lies between the old one in its place and that beside it.
-        size: Width of the result, at least `new_lengths.max()`. What columns beyond a line's new length hold is open.
+        size: Width of the result, at least `new_lengths.max()`. Columns beyond a line's new length repeat its last.
     """
     position = torch.arange(size, device=hidden_states.device)
     source = ((position + 0.5)[None] * (old_lengths / new_lengths)[:, None] - 0.5).clamp(min=0)
-    weight = (source - position).abs()
-    weight = torch.where(position < old_lengths[:, None], weight, 1)  # a last column that is new repeats the old last
-    padded = nn.functional.pad(hidden_states, (1, 1))
-    columns = padded[..., 1 : 1 + size]
-    neighbours = padded[..., 1 + neighbour : 1 + neighbour + size]
-    return torch.lerp(columns, neighbours, weight[:, None, None].to(hidden_states.dtype))
+    left = torch.minimum(source.floor().long(), old_lengths[:, None] - 1)
+    right = torch.minimum(left + 1, old_lengths[:, None] - 1)
+    weight = (source - left).clamp(0, 1)[:, None, None].to(hidden_states.dtype)
+    shape = (-1, hidden_states.shape[1], hidden_states.shape[2], -1)
+    left_columns = hidden_states.gather(3, left[:, None, None].expand(shape))
+    right_columns = hidden_states.gather(3, right[:, None, None].expand(shape))
+    return torch.lerp(left_columns, right_columns, weight)
 
 
 class HTRConvTextConvLayer(nn.Module):
@@ -150,11 +149,11 @@ class HTRConvTextMobileViTBlock(nn.Module):
         even_lengths = None if lengths is None else 2 * halve(lengths)
 
         hidden_states = self.conv_1x1(self.conv_in(hidden_states))
-        hidden_states = self.resize(hidden_states, lengths, even_lengths, even_height, even_width, neighbour=-1)
+        hidden_states = self.resize(hidden_states, lengths, even_lengths, even_height, even_width)
         patches, grid_lengths = self.unfold(hidden_states, even_lengths)
         patches = self.layer(patches, grid_lengths)
         hidden_states = self.fold(patches)
-        hidden_states = self.resize(hidden_states, even_lengths, lengths, height, width, neighbour=1)
+        hidden_states = self.resize(hidden_states, even_lengths, lengths, height, width)
         return mask_columns(self.conv_projection(hidden_states), lengths)
 
     @staticmethod
@@ -164,7 +163,6 @@ class HTRConvTextMobileViTBlock(nn.Module):
         new_lengths: torch.Tensor | None,
         height: int,
         width: int,
-        neighbour: int,
     ) -> torch.Tensor:
         """Odd sizes become even before the patches are cut, and odd again after. An equal size changes nothing."""
         if old_lengths is None:
@@ -173,7 +171,7 @@ class HTRConvTextMobileViTBlock(nn.Module):
         if height != hidden_states.shape[-2]:
             size = (height, hidden_states.shape[-1])
             hidden_states = nn.functional.interpolate(hidden_states, size=size, mode="bilinear")
-        return resize_columns(hidden_states, old_lengths, new_lengths, width, neighbour)
+        return resize_columns(hidden_states, old_lengths, new_lengths, width)
 
     @staticmethod
     def unfold(hidden_states: torch.Tensor, lengths: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
