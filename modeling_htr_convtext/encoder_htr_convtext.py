@@ -22,6 +22,7 @@ class HTRConvTextRelativePositionBias(nn.Embedding):
         """Bias of shape `(1, num_heads, length, length)`."""
         position = torch.arange(length, device=self.weight.device)
         distance = (position[:, None] - position[None, :]).clamp(-self.limit, self.limit) + self.limit
+        # Contiguous, or else every mask that is made from it is copied once more.
         return super().forward(distance).permute(2, 0, 1).contiguous()[None]
 
 
