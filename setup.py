@@ -5,14 +5,18 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 
-# Reading lines needs none of these; pages do.
+# Reading lines needs none of these; beam search does, and pages.
+BEAM = ["flashlight-text>=0.0.7"]
 PAGES = ["lxml>=5.0", "onnxruntime>=1.20", "pypdfium2>=5.0", "rapidocr>=3.10", "reportlab>=4.2", "shapely>=2.0"]
-SPACE = [*PAGES, "fast-ctc-decode>=0.3.6", "gradio>=6.0"]
+SPACE = [*PAGES, *BEAM, "gradio>=6.0"]
 # Training, measuring and preparing data do.
 TRAIN = [
+    "accelerate>=1.1",
+    "datasets>=4.0",
     "evaluate>=0.4.6",
     "fonttools>=4.50",
     "jinja2>=3.1",
+    "jiwer>=4.0",
     "kornia>=0.8.2",
     "lmdb>=1.4",
     "lxml>=5.0",
@@ -33,19 +37,23 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["htr_convtext*", "modeling_htr_convtext", "processing"]),
-    package_data={"htr_convtext": ["evaluation/templates/*", "fonts/*", "weights/*/*"]},
+    package_data={
+        "": ["*.pyi"],
+        "htr_convtext": ["py.typed", "evaluation/templates/*", "fonts/*", "weights/*/*"],
+    },
+    entry_points={"console_scripts": ["htr = htr_convtext.cli:main"]},
     install_requires=[
-        "accelerate>=1.1",
-        "datasets>=4.0",
         "httpx>=0.27",
-        "jiwer>=4.0",
+        "lazy_loader>=0.4",
         "numpy>=2.0",
         "pillow>=11.0",
+        "safetensors>=0.5",
         "torch>=2.6",
         "tqdm",
-        "transformers>=5.18",
+        "transformers>=5.18,<6",
     ],
     extras_require={
+        "beam": BEAM,
         "train": TRAIN,
         "pages": PAGES,
         "space": SPACE,

@@ -1,26 +1,37 @@
 """Charsets by name."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from processing import HTRConvTextTokenizer
-from processing.tokenization_htr_convtext import PUBLISHED_CHARSETS
+from processing.published_charsets import PUBLISHED_CHARSETS
 
+from .errors import InputError
+
+
+if TYPE_CHECKING:  # slow to import; the names are for help texts too
+    from transformers import PreTrainedTokenizerBase
+
+    from .families import Family
 
 CHARSET_HELP = f"{', '.join(PUBLISHED_CHARSETS)}, or a UTF-8 file of characters"
 
 
-def charset_tokenizer(name: str, **kwargs) -> HTRConvTextTokenizer:
+def charset_tokenizer(name: str, family: "Family | None" = None, **options) -> "PreTrainedTokenizerBase":
     """
     A tokenizer of a published alphabet (`iam`, `read2016`, `lam` or `vnondb`) or of the characters of a UTF-8 file.
 
     Args:
-        kwargs: As for `HTRConvTextTokenizer.from_charset`.
+        family: The one that the tokenizer is for; by default HTR-ConvText.
+        options: As for `from_charset` of its tokenizer.
 
     Raises:
-        ValueError: if there is no such alphabet or file, or if the file is empty, not UTF-8 or repeats a character.
+        InputError: if there is no such alphabet or file, or if the file is empty, not UTF-8 or repeats a character.
     """
+    from .families import DEFAULT_FAMILY
+
+    tokenizer_class = (family or DEFAULT_FAMILY).tokenizer_class
     if name in PUBLISHED_CHARSETS:
-        return HTRConvTextTokenizer.from_published(name, **kwargs)
+        return tokenizer_class.from_charset(PUBLISHED_CHARSETS[name], **options)
     if not Path(name).is_file():
-        raise ValueError(f"There is no file {name}, and no alphabet of this name: choose {CHARSET_HELP}.")
-    return HTRConvTextTokenizer.from_charset_file(name, **kwargs)
+        raise InputError(f"There is no file {name}, and no alphabet of this name: choose {CHARSET_HELP}.")
+    return tokenizer_class.from_charset_file(name, **options)

@@ -2,12 +2,14 @@
 
 import os
 
+from transformers import PreTrainedModel
+
+from htr_convtext.errors import InputError
 from htr_convtext.loading import load_model
 from htr_convtext.training.averaging import load_average
-from modeling_htr_convtext import HTRConvTextForCTC
 
 
-def export_model(model: str | os.PathLike, output: str | os.PathLike, half: bool = True) -> HTRConvTextForCTC:
+def export_model(model: str | os.PathLike, output: str | os.PathLike, half: bool = True) -> PreTrainedModel:
     """
     Writes the model of a training folder without the Textual Context Module, with its processor and code.
 
@@ -17,7 +19,7 @@ def export_model(model: str | os.PathLike, output: str | os.PathLike, half: bool
         half: Whether to store 16-bit floats. The model still loads in 32 bits, unless another `dtype` is asked for.
 
     Raises:
-        ValueError: names the model if it cannot be loaded, and the tensors that 16 bits cannot hold.
+        InputError: names the model if it cannot be loaded, and the tensors that 16 bits cannot hold.
     """
     network, processor = load_model(model, use_tcm=False, masking=None)
     load_average(network, model)
@@ -28,7 +30,7 @@ def export_model(model: str | os.PathLike, output: str | os.PathLike, half: bool
         }
         too_large = [name for name, tensor in state_dict.items() if not tensor.isfinite().all()]
         if too_large:
-            raise ValueError(f"{model}: too large for 16 bits, save it in full precision: {', '.join(too_large)}")
+            raise InputError(f"{model}: too large for 16 bits, save it in full precision: {', '.join(too_large)}")
     network.save_pretrained(output, state_dict=state_dict)
     processor.tokenizer.set_policy(
         "error", unicode_form=processor.tokenizer.unicode_form

@@ -1,33 +1,114 @@
 """Loading a saved model with its processor."""
 
+import json
 import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from modeling_htr_convtext import HTRConvTextConfig, HTRConvTextForCTC
-from processing import HTRConvTextProcessor
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoProcessor, PreTrainedConfig, PreTrainedModel, ProcessorMixin
+from transformers.utils import logging as transformers_logging
+
+from .errors import InputError
+from .families import FAMILIES
 
 
 BUNDLED_MODEL = Path(__file__).parent / "weights" / "tiny"
 
 
-def load_model(
-    source: str | os.PathLike | None = None, **config_changes
-) -> tuple[HTRConvTextForCTC, HTRConvTextProcessor]:
+def load_model(source: str | os.PathLike | None = None, **config_changes) -> tuple[PreTrainedModel, ProcessorMixin]:
     """
-    A saved model, in evaluation mode, and its processor.
+    A saved model of a family that this package knows, in evaluation mode, and its processor.
 
     Args:
-        source: Folder or Hub id; by default the model that comes with this package.
+        source: Folder or Hub id; by default, or as `"bundled"`, the model that comes with this package.
         config_changes: Replace values of the saved configuration.
 
     Raises:
-        ValueError: names the source if it is no model.
+        InputError: names the source, and what of it is missing, damaged, or of another kind.
     """
-    source = BUNDLED_MODEL if source is None else source
+    source = find_model(source)
+    config = load_config(source, **config_changes)
     try:
-        config = HTRConvTextConfig.from_pretrained(source, **config_changes)
-        model = HTRConvTextForCTC.from_pretrained(source, config=config)
-        return model.eval(), HTRConvTextProcessor.from_pretrained(source)
-    except Exception as error:  # damaged files raise almost anything
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"{source}: not a model of this kind, damaged, or not in reach. ({reason})") from error
+        with quiet_loading():
+            model = FAMILIES[config.model_type].auto_model.from_pretrained(source, config=config)
+    except OSError as error:
+        raise InputError(f"{source}: its weights are missing or not in reach. ({_first_line(error)})") from error
+    except SafetensorError as error:
+        raise InputError(f"{source}: its weights are damaged or cut short; copy them again. ({error})") from error
+    except RuntimeError as error:  # of transformers, where shapes differ
+        raise InputError(f"{source}: its weights do not fit its config.json. ({_first_line(error)})") from error
+    return model.eval(), load_processor(source)
+
+
+def find_model(source: str | os.PathLike | None) -> str | os.PathLike:
+    """A model's folder or Hub id; the folder in this package for `None` and `"bundled"`."""
+    return BUNDLED_MODEL if source in (None, "bundled") else source
+
+
+def load_config(source: str | os.PathLike | None = None, **changes) -> PreTrainedConfig:
+    """
+    The configuration of a saved model of a family that this package knows.
+
+    Raises:
+        InputError: as `load_model`.
+    """
+    source = find_model(source)
+    if not Path(source).is_dir() and not re.fullmatch(r"[\w.-]+/[\w.-]+", str(source)):
+        raise InputError(f"{source}: there is no such folder; a model of the Hub is named owner/name.")
+    try:
+        saved, _ = PreTrainedConfig.get_config_dict(source)
+    except OSError as error:
+        if Path(source).is_dir():
+            raise InputError(f"{source}: its config.json is damaged. ({_first_line(error)})") from error
+        raise InputError(
+            f"{source}: there is no such folder, and no model of this name on the Hub or in reach. "
+            f"({_first_line(error)})"
+        ) from error
+    if not saved:
+        raise InputError(f"{source}: this folder holds no model: it has no config.json.")
+    model_type = saved.get("model_type")
+    if model_type not in FAMILIES:
+        raise InputError(f"{source}: a model of type {model_type!r}; this package reads {', '.join(FAMILIES)}.")
+    try:
+        return AutoConfig.from_pretrained(source, **changes)
+    except (StrictDataclassError, TypeError, ValueError) as error:
+        raise InputError(f"{source}: its config.json has a wrong value. ({_first_line(error)})") from error
+
+
+def load_processor(source: str | os.PathLike | None = None) -> ProcessorMixin:
+    """
+    The processor of a saved model.
+
+    Raises:
+        InputError: names the source, and the file that is missing or damaged.
+    """
+    source = find_model(source)
+    try:
+        return AutoProcessor.from_pretrained(source)
+    except InputError as error:
+        raise InputError(f"{source}: its processor cannot be used. ({error})") from error
+    except (OSError, TypeError, ValueError, json.JSONDecodeError) as error:
+        reason = _first_line(error)
+        raise InputError(f"{source}: the files of its processor are missing or damaged. ({reason})") from error
+
+
+@contextmanager
+def quiet_loading() -> Iterator[None]:
+    """Without progress bars and reports of transformers, which say nothing that an error would not."""
+    shown, verbosity = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if shown:
+            transformers_logging.enable_progress_bar()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

@@ -1,18 +1,6 @@
 """The HTR-ConvText network: the files that travel with saved weights."""
 
-from .configuration_htr_convtext import HTRConvTextConfig
-from .modeling_htr_convtext import HTRConvTextForCTC, HTRConvTextModel, HTRConvTextPreTrainedModel
-from .pipeline_htr_convtext import HTRConvTextPipeline
+import lazy_loader
 
 
-HTRConvTextConfig.register_for_auto_class()
-HTRConvTextModel.register_for_auto_class("AutoModel")
-HTRConvTextForCTC.register_for_auto_class("AutoModelForCTC")
-
-__all__ = [
-    "HTRConvTextConfig",
-    "HTRConvTextForCTC",
-    "HTRConvTextModel",
-    "HTRConvTextPipeline",
-    "HTRConvTextPreTrainedModel",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

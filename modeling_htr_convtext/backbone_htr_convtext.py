@@ -227,11 +227,11 @@ class HTRConvTextBackbone(nn.Module):
                 HTRConvTextStage(config, widths[1], widths[2], stride=(2, 2)),
             ]
         )
+        self.is_frozen = False
 
-    @staticmethod
-    def output_lengths(lengths: torch.Tensor) -> torch.Tensor:
-        """Frames of lines of `lengths` pixel columns."""
-        return halve(halve(lengths))
+    def train(self, mode: bool = True) -> "HTRConvTextBackbone":
+        """As `nn.Module.train`, but a frozen backbone keeps its running statistics: it stays in evaluation mode."""
+        return super().train(mode and not self.is_frozen)
 
     def forward(self, pixel_values: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
         if pixel_values.shape[-2] > 64:

@@ -1,9 +1,13 @@
 """HTR-ConvText configuration."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
+
+
+if TYPE_CHECKING:
+    import torch
 
 
 # The published network is `base` (arXiv 2512.05021). `tiny` follows the same shape at a quarter of the width with six
@@ -85,6 +89,7 @@ class HTRConvTextConfig(PreTrainedConfig):
     """
 
     model_type = "htr_convtext"
+    _auto_class = "AutoConfig"  # saved folders carry this code
     keys_to_ignore_at_inference = ["ctc_loss", "tcm_loss", "attention_mask"]
 
     vocab_size: int = 80
@@ -140,6 +145,10 @@ class HTRConvTextConfig(PreTrainedConfig):
     def inputs_to_logits_ratio(self) -> int:
         """Pixel columns of one frame of logits."""
         return 4
+
+    def frames(self, width: "int | torch.Tensor") -> "int | torch.Tensor":
+        """Frames of logits of a line of `width` pixel columns, of one or of each of several lines."""
+        return -(-width // self.inputs_to_logits_ratio)
 
     @classmethod
     def from_size(cls, size: str, **kwargs) -> "HTRConvTextConfig":

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -109,6 +109,7 @@ class HTRConvTextPreTrainedModel(PreTrainedModel):
 
 @auto_docstring(custom_intro="HTR-ConvText without a head: line images to frames.")
 class HTRConvTextModel(HTRConvTextPreTrainedModel):
+    _auto_class = "AutoModel"
     _keys_to_ignore_on_load_unexpected = [r"^ctc_head\.", r"^tcm_head\."]
 
     def __init__(self, config: HTRConvTextConfig):
@@ -144,7 +145,7 @@ class HTRConvTextModel(HTRConvTextPreTrainedModel):
             lengths = pixel_mask.sum(-1).long().clamp(min=1)
         hidden_states = self.backbone(pixel_values.to(self.dtype), lengths).flatten(2).transpose(1, 2)
         if pixel_mask is not None:
-            lengths = self.backbone.output_lengths(lengths)
+            lengths = self.config.frames(lengths)
             frame_mask = length_mask(lengths, hidden_states.shape[1])
         if self.mask_token is not None and self.training:
             masked_frames = draw_frame_mask(self.config, hidden_states.shape[:2], frame_mask, hidden_states.device)
@@ -209,6 +210,9 @@ def ctc_loss_function(
 
 @auto_docstring(custom_intro="HTR-ConvText with a CTC head and, for training, the Textual Context Module.")
 class HTRConvTextForCTC(HTRConvTextPreTrainedModel):
+    _auto_class = "AutoModelForCTC"
+    # What only training needs; a model to share has none of it.
+    _keys_to_ignore_on_load_missing = [r"num_batches_tracked", r"^tcm_head\.", r"^model\.mask_token$"]
     _keys_to_ignore_on_load_unexpected = [r"^tcm_head\.", r"^model\.mask_token$"]
 
     def __init__(self, config: HTRConvTextConfig):
@@ -269,6 +273,32 @@ class HTRConvTextForCTC(HTRConvTextPreTrainedModel):
             ctc_loss=ctc_loss,
             tcm_loss=tcm_loss,
         )
+
+    # --- what training asks of a model ---
+
+    @property
+    def loss_parts(self) -> dict[str, dict[str, Any]]:
+        """
+        The parts of the loss that the outputs have under these names: the `weight` of each in the sum, and what it is
+        the mean of, `"lines"` or `"characters"` (`mean_of`).
+        """
+        parts = {"ctc_loss": {"weight": self.config.ctc_loss_weight, "mean_of": "lines"}}
+        if self.tcm_head is not None:
+            parts["tcm_loss"] = {"weight": self.config.tcm_loss_weight, "mean_of": "characters"}
+        return parts
+
+    def freeze_backbone(self) -> None:
+        """Keeps the weights and running statistics of the backbone as they are, also after `train()`."""
+        self.model.backbone.requires_grad_(False)
+        self.model.backbone.is_frozen = True
+        self.model.backbone.eval()
+
+    def read_ids(self, outputs: HTRConvTextForCTCOutput) -> torch.Tensor:
+        """The best id of each frame, `(batch_size, sequence_length)`, the padding of each line set to the blank."""
+        token_ids = outputs["logits"].argmax(-1)
+        if outputs.get("attention_mask") is None:
+            return token_ids
+        return token_ids.masked_fill(outputs["attention_mask"] == 0, self.config.pad_token_id)
 
     def resize_vocabulary(self, vocab_size: int) -> None:
         """

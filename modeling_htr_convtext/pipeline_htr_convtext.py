@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from PIL import Image
 from transformers import Pipeline
 
 
@@ -40,35 +39,23 @@ class HTRConvTextPipeline(Pipeline):
     def preprocess(self, inputs: Any) -> dict[str, Any]:
         image_processor = self.processor.image_processor
         image = image_processor.process_image(image_processor.fetch_images(inputs))
-        return {"image": Image.fromarray(image[0])}
+        return {"image": image}
 
     def _forward(self, model_inputs: dict[str, Any], decoder: Callable | None = None) -> dict[str, list[dict]]:
         # Images are padded to a batch here, not by the pipeline's collation, which cannot batch unequal widths.
         images = model_inputs["image"] if isinstance(model_inputs["image"], list) else [model_inputs["image"]]
         inputs = self.processor(images=images, return_tensors="pt").to(self.device)
-        outputs = self.model(**inputs)
-        lines = self.processor.post_process_text_recognition(outputs, output_char_offsets=True, decoder=decoder)
-        for image, line in zip(images, lines, strict=True):
-            line["image_size"] = image.size
+        lines = self.processor.post_process_text_recognition(
+            self.model(**inputs),
+            decoder=decoder,
+            image_sizes=[image.size for image in images],
+            inputs_to_logits_ratio=self.model.config.inputs_to_logits_ratio,
+        )
         return {"lines": lines}
 
     def postprocess(self, model_outputs: dict[str, Any], return_characters: bool = False) -> dict[str, Any]:
         line = model_outputs["lines"][0] if isinstance(model_outputs["lines"], list) else model_outputs["lines"]
-        result = {"text": line["text"], "score": line["score"]}
-        if return_characters:
-            width, height = line["image_size"]
-            column = width / self.processor.image_processor.resized_width(height, width)
-            frame = column * self.model.config.inputs_to_logits_ratio
-            result["characters"] = [
-                {
-                    "char": character["char"],
-                    "score": character["score"],
-                    "start": min(character["start_offset"] * frame, float(width)),
-                    "end": min(character["end_offset"] * frame, float(width)),
-                }
-                for character in line["char_offsets"]
-            ]
-        return result
+        return line if return_characters else {"text": line["text"], "score": line["score"]}
 
     def save_pretrained(self, save_directory: str | os.PathLike, **kwargs) -> None:
         """Saves the model, the processor (which transformers' own pipelines leave out) and the code of both."""

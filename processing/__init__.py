@@ -1,12 +1,7 @@
-"""Images and text for HTR-ConvText: the processor files that travel with saved weights."""
+"""Images and text of lines: what travels with saved weights. `image_processing_…`, `tokenization_…` and `processing_…`
+belong to a family of models, the other files to all of them."""
 
-from .image_processing_htr_convtext import HTRConvTextImageProcessor
-from .processing_htr_convtext import HTRConvTextProcessor
-from .tokenization_htr_convtext import HTRConvTextTokenizer, UnknownCharacterError
+import lazy_loader
 
 
-HTRConvTextImageProcessor.register_for_auto_class()
-HTRConvTextTokenizer.register_for_auto_class()
-HTRConvTextProcessor.register_for_auto_class()
-
-__all__ = ["HTRConvTextImageProcessor", "HTRConvTextProcessor", "HTRConvTextTokenizer", "UnknownCharacterError"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

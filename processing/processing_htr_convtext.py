@@ -1,10 +1,12 @@
 """Image processor and tokenizer of HTR-ConvText in one."""
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 
-import numpy as np
 from transformers.image_processing_utils import BatchFeature
 from transformers.processing_utils import ProcessingKwargs, ProcessorMixin, Unpack
+
+from .ctc import Decoder, character_scores, decode_greedily, line_score
+from .errors import InputError
 
 
 class HTRConvTextProcessorKwargs(ProcessingKwargs, total=False):
@@ -12,46 +14,6 @@ class HTRConvTextProcessorKwargs(ProcessingKwargs, total=False):
         "text_kwargs": {"padding": True, "add_special_tokens": False, "return_tensors": "pt"},
         "images_kwargs": {"return_tensors": "pt"},
     }
-
-
-def align(probabilities: np.ndarray, token_ids: list[int]) -> np.ndarray:
-    """
-    The most probable way of CTC through a line that gives a text (Viterbi).
-
-    Args:
-        probabilities: `(frames, vocab_size)`; class 0 is the blank.
-        token_ids: Ids of the characters.
-
-    Returns:
-        `(frames,)`, the class of each frame.
-
-    Raises:
-        ValueError: if the text does not fit into the frames.
-    """
-    states = np.zeros(2 * len(token_ids) + 1, dtype=int)
-    states[1::2] = token_ids
-    skips = np.zeros(len(states), dtype=bool)  # over the blank before, between different characters
-    skips[3::2] = states[3::2] != states[1:-2:2]
-    with np.errstate(divide="ignore"):
-        emissions = np.log(probabilities)[:, states]
-    best = np.full(len(states), -np.inf)
-    best[:2] = 0
-    steps = np.zeros((len(emissions), len(states)), dtype=int)
-    for frame, emission in enumerate(emissions):
-        if frame:
-            moves = np.stack([best, np.roll(best, 1), np.where(skips, np.roll(best, 2), -np.inf)])
-            moves[1, :1] = -np.inf
-            steps[frame] = moves.argmax(0)
-            best = moves.max(0)
-        best = best + emission
-    state = len(states) - 1 - int(len(states) > 1 and best[-2] > best[-1])
-    if best[state] == -np.inf:
-        raise ValueError(f"A text of {len(token_ids)} characters does not fit into {len(probabilities)} frames.")
-    way = []
-    for step in steps[::-1]:
-        way.append(state)
-        state -= step[state]
-    return states[way[::-1]]
 
 
 class HTRConvTextProcessor(ProcessorMixin):
@@ -63,27 +25,32 @@ class HTRConvTextProcessor(ProcessorMixin):
         tokenizer ([`HTRConvTextTokenizer`]): The tokenizer.
     """
 
+    _auto_class = "AutoProcessor"  # saved folders carry this code
     valid_processor_kwargs = HTRConvTextProcessorKwargs
 
     def __init__(self, image_processor, tokenizer):
         super().__init__(image_processor, tokenizer)
 
-    def __call__(self, images=None, text=None, **kwargs: Unpack[HTRConvTextProcessorKwargs]):
+    def __call__(self, images=None, text=None, **kwargs: Unpack[HTRConvTextProcessorKwargs]) -> BatchFeature:
         """
         Args:
-            images: One line image or a list of them: file names, URLs, Pillow images, arrays or tensors.
+            images: One line image or a list of them: file names, URLs, Pillow images, arrays, tensors, or images that
+                `datasets` did not decode. Or a list of rows of a data set, dicts with `image` and `text`: so the
+                processor is a `data_collator`.
             text (`str` or `list[str]`): Ground truth of the lines.
 
         Returns:
             `pixel_values` `(batch_size, 1, height, width)` and `pixel_mask` `(batch_size, width)` for images, `labels`
-            `(batch_size, length)` padded with the blank for text.
+            `(batch_size, length)` for text, padded with the blank, or for rows with -100.
 
         Raises:
-            ValueError: if neither is given, an image cannot be read (the file is named), or a text has an unknown
+            InputError: if neither is given, an image cannot be read (the file is named), or a text has an unknown
                 character (the character and the text are named).
         """
         if images is None and text is None:
-            raise ValueError("Give `images`, `text` or both.")
+            raise InputError("Give `images`, `text` or both.")
+        if isinstance(images, Sequence) and len(images) and isinstance(images[0], Mapping) and "image" in images[0]:
+            return self._collate(images, **kwargs)
         kwargs = self._merge_kwargs(
             HTRConvTextProcessorKwargs, tokenizer_init_kwargs=self.tokenizer.init_kwargs, **kwargs
         )
@@ -91,6 +58,12 @@ class HTRConvTextProcessor(ProcessorMixin):
         if text is not None:
             inputs["labels"] = self.tokenizer(text, **kwargs["text_kwargs"])["input_ids"]
         return inputs
+
+    def _collate(self, rows: Sequence[Mapping], **kwargs) -> BatchFeature:
+        batch = self(images=[row["image"] for row in rows], text=[row["text"] for row in rows], **kwargs)
+        labels = batch["labels"]
+        batch["labels"] = labels.masked_fill(labels == self.tokenizer.pad_token_id, -100)
+        return batch
 
     @property
     def model_input_names(self) -> list[str]:
@@ -100,7 +73,9 @@ class HTRConvTextProcessor(ProcessorMixin):
         self,
         outputs,
         output_char_offsets: bool = False,
-        decoder: Callable[[np.ndarray], list[int]] | None = None,
+        decoder: Decoder | None = None,
+        image_sizes: Sequence[tuple[int, int]] | None = None,
+        inputs_to_logits_ratio: int | None = None,
     ) -> list[dict]:
         """
         Text of the model's outputs; by default of the best class of each frame (greedy decoding).
@@ -109,26 +84,48 @@ class HTRConvTextProcessor(ProcessorMixin):
             outputs ([`HTRConvTextForCTCOutput`]): With `logits` `(batch_size, sequence_length, vocab_size)` and, if a
                 `pixel_mask` was given, `attention_mask` `(batch_size, sequence_length)`.
             output_char_offsets: Whether to add the characters with their frames and scores.
-            decoder: Takes the probabilities `(frames, vocab_size)` of a line and gives the ids of its characters.
+            decoder: Takes the probabilities `(frames, vocab_size)` of a line and gives hypotheses, the best first
+                (`ctc.py`).
+            image_sizes: Width and height of each image before it was resized, to add the characters with their pixel
+                columns there. Needs `inputs_to_logits_ratio`, which the model's configuration has.
 
         Returns:
-            For each line `text`, `score` and, if asked for, `char_offsets` (see `HTRConvTextTokenizer.collapse`). The
-            score is the mean probability of the characters, or of the blanks where nothing was read.
+            For each line `text` and `score`, the mean probability of the characters, or of the blanks where nothing
+            was read. With `output_char_offsets` also `char_offsets`, for each character `char`, `start_offset` and
+            `end_offset` (frames, end exclusive) and `score`, the highest probability of its frames. With `image_sizes`
+            also `characters`: `char`, `score`, `start` and `end`.
         """
         probabilities = outputs.logits.detach().float().softmax(-1).cpu().numpy()
         mask = getattr(outputs, "attention_mask", None)
         lengths = [probabilities.shape[1]] * len(probabilities) if mask is None else mask.sum(-1).tolist()
         results = []
-        for frames, length in zip(probabilities, lengths, strict=True):
+        for index, (frames, length) in enumerate(zip(probabilities, lengths, strict=True)):
             frames = frames[:length]
-            path = frames.argmax(-1) if decoder is None else align(frames, decoder(frames))
-            scores = np.take_along_axis(frames, path[:, None], 1)[:, 0].tolist()
-            characters = self.tokenizer.collapse(path, scores)
-            text = self.tokenizer.convert_tokens_to_string([character["char"] for character in characters])
-            shown = [character["score"] for character in characters] or scores
-            result = {"text": text, "score": sum(shown) / max(1, len(shown))}
+            best = (decoder or decode_greedily)(frames)[0]
+            scores = character_scores(frames, best)
+            characters = [self.tokenizer.character(token_id) for token_id in best.ids]
+            found = list(zip(characters, scores, best.spans, strict=True))
+            result = {
+                "text": self.tokenizer.convert_tokens_to_string(characters),
+                "score": line_score(frames, scores),
+            }
             if output_char_offsets:
-                result["char_offsets"] = characters
+                result["char_offsets"] = [
+                    {"char": char, "score": score, "start_offset": start, "end_offset": end}
+                    for char, score, (start, end) in found
+                ]
+            if image_sizes is not None:
+                width, height = image_sizes[index]
+                column = inputs_to_logits_ratio * (width / self.image_processor.resized_width(height, width))
+                result["characters"] = [
+                    {
+                        "char": char,
+                        "score": score,
+                        "start": min(start * column, float(width)),
+                        "end": min(end * column, float(width)),
+                    }
+                    for char, score, (start, end) in found
+                ]
             results.append(result)
         return results
 

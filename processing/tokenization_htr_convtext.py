@@ -5,29 +5,18 @@ import os
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
-from itertools import groupby
 
 from transformers import PreTrainedTokenizer
+
+from .ctc import collapse
+from .errors import InputError
+from .published_charsets import PUBLISHED_CHARSETS
 
 
 VOCAB_FILES_NAMES = {"vocab_file": "vocab.json"}
 
-_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-# The alphabets of the published checkpoints, in the order of their classes (blank first, not listed). They miss
-# letters: LAM has no k and Y, READ2016 no X, HANDS-VNOnDB no w and Z.
-PUBLISHED_CHARSETS = {
-    "iam": " !\"#&'()*+,-./0123456789:;?" + _LETTERS,
-    "read2016": (" ()+,-./0123456789:<>ABCDEFGHIJKLMNOPQRSTUVWYZ[]abcdefghijklmnopqrstuvwxyz¾Ößäöüÿāēōūȳ\u0304\u0308—"),
-    "lam": (" !\"#%&'()+,-./0123456789:;=?ABCDEFGHIJKLMNOPQRSTUVWXZabcdefghijlmnopqrstuvwxyz|°·ÈÉàèéìòù–"),
-    "vnondb": (
-        ' !"%&()*,-./0123456789:;?ABCDEFGHIJKLMNOPQRSTUVWXYabcdefghijklmnopqrstuvxyz'
-        "ÀÁÂÔÚÝàáâãèéêìíòóôõùúýĂăĐđĩũƠơƯưạẢảẤấẦầẩẫậắằẳẵặẹẻẽếỀềỂểễỆệỉịọỏỐốỒồổỗộớờỞởỡợụỦủứừửữựỳỷỹ"
-    ),
-}
-
-
-class UnknownCharacterError(ValueError):
+class UnknownCharacterError(InputError):
     """A text has characters that the tokenizer does not know."""
 
 
@@ -52,6 +41,7 @@ class HTRConvTextTokenizer(PreTrainedTokenizer):
             back as it went in.
     """
 
+    _auto_class = "AutoTokenizer"  # saved folders carry this code
     vocab_files_names = VOCAB_FILES_NAMES
     model_input_names = ["input_ids", "attention_mask"]
 
@@ -83,10 +73,10 @@ class HTRConvTextTokenizer(PreTrainedTokenizer):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike, *args, **kwargs):
-        """As transformers' own, but a folder without a vocabulary is an error (`ValueError`)."""
+        """As transformers' own, but a folder without a vocabulary is an error (`InputError`)."""
         tokenizer = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
         if tokenizer.vocab_size == 1:
-            raise ValueError(f"{pretrained_model_name_or_path}: there is no {VOCAB_FILES_NAMES['vocab_file']}.")
+            raise InputError(f"{pretrained_model_name_or_path}: there is no {VOCAB_FILES_NAMES['vocab_file']}.")
         return tokenizer
 
     # --- building a vocabulary ---
@@ -97,13 +87,13 @@ class HTRConvTextTokenizer(PreTrainedTokenizer):
         A tokenizer of the characters of `charset`, in their order.
 
         Raises:
-            ValueError: if a character occurs twice or the charset is empty.
+            InputError: if a character occurs twice or the charset is empty.
         """
         policy = {name: kwargs.pop(name) for name in ("unknown", "replacement", "unicode_form") if name in kwargs}
         tokenizer = cls(**kwargs)
         added = tokenizer.add_characters(charset, strict=True)
         if not added:
-            raise ValueError("The charset is empty.")
+            raise InputError("The charset is empty.")
         tokenizer.set_policy(**{"unknown": "error", **policy})
         return tokenizer
 
@@ -114,10 +104,14 @@ class HTRConvTextTokenizer(PreTrainedTokenizer):
 
         Raises:
             OSError: if the file cannot be read.
-            ValueError: if it is empty, not UTF-8 or repeats a character.
+            InputError: if it is empty, not UTF-8 or repeats a character.
         """
         with open(path, encoding="utf-8-sig") as handle:
-            return cls.from_charset(handle.read().replace("\r", "").replace("\n", ""), **kwargs)
+            try:
+                charset = handle.read().replace("\r", "").replace("\n", "")
+            except UnicodeDecodeError as error:
+                raise InputError(f"{path}: the charset is not UTF-8; save it as UTF-8. ({error})") from None
+        return cls.from_charset(charset, **kwargs)
 
     @classmethod
     def from_corpus(cls, texts: Iterable[str], min_count: int = 1, **kwargs) -> "HTRConvTextTokenizer":
@@ -125,7 +119,7 @@ class HTRConvTextTokenizer(PreTrainedTokenizer):
         A tokenizer of the characters that occur at least `min_count` times in `texts`, sorted by code point.
 
         Raises:
-            ValueError: if there are none.
+            InputError: if there are none.
         """
         form = kwargs.get("unicode_form")
         counts = Counter()
@@ -140,10 +134,10 @@ class HTRConvTextTokenizer(PreTrainedTokenizer):
         A tokenizer with the alphabet of a published checkpoint: `iam`, `read2016`, `lam` or `vnondb`.
 
         Raises:
-            ValueError: if the name is none of these.
+            InputError: if the name is none of these.
         """
         if name not in PUBLISHED_CHARSETS:
-            raise ValueError(f"Unknown alphabet {name!r}: choose one of {', '.join(PUBLISHED_CHARSETS)}.")
+            raise InputError(f"Unknown alphabet {name!r}: choose one of {', '.join(PUBLISHED_CHARSETS)}.")
         return cls.from_charset(PUBLISHED_CHARSETS[name], **kwargs)
 
     def add_characters(self, characters: Iterable[str], strict: bool = False) -> int:
@@ -153,19 +147,19 @@ class HTRConvTextTokenizer(PreTrainedTokenizer):
         Grow the model too: `model.resize_vocabulary(len(tokenizer))`.
 
         Raises:
-            ValueError: if something in `characters` is not one character, or, with `strict`, not new; nothing is added
+            InputError: if something in `characters` is not one character, or, with `strict`, not new; nothing is added
                 then.
         """
         new: dict[str, int] = {}
         for character in characters:
             if len(character) != 1:
-                raise ValueError(f"{character!r} is not a single character.")
+                raise InputError(f"{character!r} is not a single character.")
             if character not in self.encoder and character not in new:
                 new[character] = len(self.encoder) + len(new)
             elif strict:
-                raise ValueError(f"{describe(character)} occurs twice in the charset.")
+                raise InputError(f"{describe(character)} occurs twice in the charset.")
         if new and len(self) > len(self.encoder):
-            raise ValueError("Characters must be added before special tokens (`add_tokens`), which have the next ids.")
+            raise InputError("Characters must be added before special tokens (`add_tokens`), which have the next ids.")
         self.encoder.update(new)
         self.decoder.update({index: character for character, index in new.items()})
         self._update_total_vocab_size()
@@ -176,14 +170,14 @@ class HTRConvTextTokenizer(PreTrainedTokenizer):
         Changes what happens to characters outside the vocabulary and to the Unicode form; see the class.
 
         Raises:
-            ValueError: if a value is unknown, or the replacement not in the vocabulary.
+            InputError: if a value is unknown, or the replacement not in the vocabulary.
         """
         if unknown not in ("error", "drop", "replace"):
-            raise ValueError(f"`unknown` must be 'error', 'drop' or 'replace'; got {unknown!r}.")
+            raise InputError(f"`unknown` must be 'error', 'drop' or 'replace'; got {unknown!r}.")
         if unknown == "replace" and self.encoder.get(replacement, 0) == 0:
-            raise ValueError(f"`replacement` must be a character of the vocabulary; got {replacement!r}.")
+            raise InputError(f"`replacement` must be a character of the vocabulary; got {replacement!r}.")
         if unicode_form not in (None, "NFC"):
-            raise ValueError(f"`unicode_form` must be None or 'NFC'; got {unicode_form!r}.")
+            raise InputError(f"`unicode_form` must be None or 'NFC'; got {unicode_form!r}.")
         policy = {"unknown": unknown, "replacement": replacement, "unicode_form": unicode_form}
         self.unknown, self.replacement, self.unicode_form = unknown, replacement, unicode_form
         self.init_kwargs.update(policy)
@@ -235,34 +229,13 @@ class HTRConvTextTokenizer(PreTrainedTokenizer):
         text = "".join(tokens)
         return unicodedata.normalize(self.unicode_form, text) if self.unicode_form else text
 
-    def collapse(self, token_ids: Iterable[int], frame_scores: Iterable[float] | None = None) -> list[dict]:
+    def character(self, index: int) -> str:
         """
-        CTC's collapse of one line: runs of one id become one character, blanks go.
-
-        Args:
-            token_ids: Best id of each frame.
-            frame_scores: Its probability; a character's score is the highest of its frames.
-
-        Returns:
-            One dict per character: `char`, `start_offset` and `end_offset` (frames, end exclusive), and `score` if
-            `frame_scores` were given.
+        The character of an id.
 
         Raises:
-            ValueError: names an id that is not in the vocabulary.
+            ValueError: if the id is not in the vocabulary.
         """
-        characters, position = [], 0
-        scores = None if frame_scores is None else [float(score) for score in frame_scores]
-        for index, run in groupby(int(index) for index in token_ids):
-            end = position + len(list(run))
-            if index > 0:  # neither blank nor a negative padding label
-                character = {"char": self._character(index), "start_offset": position, "end_offset": end}
-                if scores is not None:
-                    character["score"] = max(scores[position:end])
-                characters.append(character)
-            position = end
-        return characters
-
-    def _character(self, index: int) -> str:
         token = self.decoder.get(index) or self.convert_ids_to_tokens(index)
         if token is None:
             raise ValueError(f"Id {index} is outside the vocabulary of {len(self)} classes: it is of another model.")
@@ -277,18 +250,27 @@ class HTRConvTextTokenizer(PreTrainedTokenizer):
         output_char_offsets: bool = False,
         **kwargs,
     ) -> str | dict:
-        """Text of one line; `group_tokens=False` for labels, where doubled characters are text."""
+        """
+        Text of one line; `group_tokens=False` for labels, where doubled characters are text.
+
+        With `output_char_offsets` a dict of `text` and `char_offsets`: for each character `char`, `start_offset` and
+        `end_offset` (frames, end exclusive).
+        """
         token_ids = [token_ids] if isinstance(token_ids, int) else token_ids
         if group_tokens:
-            characters = self.collapse(token_ids)
+            ids, spans = collapse(token_ids)
         else:
-            characters = [
-                {"char": self._character(int(index)), "start_offset": position, "end_offset": position + 1}
-                for position, index in enumerate(token_ids)
-                if int(index) > 0
-            ]
-        text = self.convert_tokens_to_string([character["char"] for character in characters])
-        return {"text": text, "char_offsets": characters} if output_char_offsets else text
+            places = [place for place, index in enumerate(token_ids) if int(index) > 0]
+            ids, spans = [int(token_ids[place]) for place in places], [(place, place + 1) for place in places]
+        characters = [self.character(index) for index in ids]
+        text = self.convert_tokens_to_string(characters)
+        if not output_char_offsets:
+            return text
+        offsets = [
+            {"char": char, "start_offset": start, "end_offset": end}
+            for char, (start, end) in zip(characters, spans, strict=True)
+        ]
+        return {"text": text, "char_offsets": offsets}
 
     def save_vocabulary(self, save_directory: str, filename_prefix: str | None = None) -> tuple[str]:
         name = (filename_prefix + "-" if filename_prefix else "") + VOCAB_FILES_NAMES["vocab_file"]
@@ -303,18 +285,18 @@ def read_vocabulary(path: str | os.PathLike, blank: str) -> dict[str, int]:
     The ids of a `vocab.json`, the token with id 0 renamed to `blank`.
 
     Raises:
-        ValueError: names the file if the ids have gaps or a token is not a single character.
+        InputError: names the file if the ids have gaps or a token is not a single character.
     """
     with open(path, encoding="utf-8") as handle:
         encoder = json.load(handle)
     tokens = sorted(encoder, key=encoder.get)
     if not tokens or [encoder[token] for token in tokens] != list(range(len(tokens))):
-        raise ValueError(f"{path}: the ids must be 0, 1, 2 … without gaps; id 0 is the blank.")
+        raise InputError(f"{path}: the ids must be 0, 1, 2 … without gaps; id 0 is the blank.")
     if blank in tokens[1:]:
-        raise ValueError(f"{path}: {blank!r} names the blank, but is a token with another id.")
+        raise InputError(f"{path}: {blank!r} names the blank, but is a token with another id.")
     wrong = [token for token in tokens[1:] if len(token) != 1]
     if wrong:
-        raise ValueError(f"{path}: {wrong[0]!r} is not a single character.")
+        raise InputError(f"{path}: {wrong[0]!r} is not a single character.")
     return {token: index for index, token in enumerate([blank, *tokens[1:]])}
 
 

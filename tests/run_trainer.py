@@ -4,11 +4,10 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from htr_convtext.data import LineCollator, load_lines, select_trainable
-from htr_convtext.training import HTRConvTextTrainer, LineTrainingArguments, last_checkpoint
+from htr_convtext.data import load_lines, select_trainable
+from htr_convtext.training import LineTrainer, LineTrainingArguments, last_checkpoint
 from processing import HTRConvTextImageProcessor, HTRConvTextProcessor, HTRConvTextTokenizer
-from tests.conftest import CHARSET, build_model
-from tests.test_recipe import StopAt
+from tests.helpers import CHARSET, StopAt, build_model
 
 
 def thread_names() -> list[str]:
@@ -31,8 +30,8 @@ def main(data: str, output: str, batch_size: str, stop_at: str) -> None:
         optim="sgd", learning_rate=1e-3, warmup_steps=0, sam_rho=0.05, ema_decay=0.9, eval_strategy="no", save_steps=5,
         load_best_model_at_end=False, use_cpu=True, report_to="none", disable_tqdm=True,
     )  # fmt: skip
-    trainer = HTRConvTextTrainer(
-        model=model, args=arguments, train_dataset=lines, data_collator=LineCollator(processor),
+    trainer = LineTrainer(
+        model=model, args=arguments, train_dataset=lines, data_collator=processor,
         processing_class=processor, callbacks=[StopAt(int(stop_at))],
     )  # fmt: skip
     trainer.train(resume_from_checkpoint=last_checkpoint(output))

@@ -7,8 +7,7 @@ from PIL import Image
 
 from htr_convtext.data import AugmentationSettings, LineAugmentation, preview_augmentations
 from htr_convtext.data.augmentation import AUGMENTATION_PRESETS, Chance, line_augmentation, steps
-
-from .conftest import draw_line
+from tests.helpers import draw_line
 
 
 NAMES = list(AUGMENTATION_PRESETS["default"].active())

@@ -5,13 +5,12 @@ import json
 import pytest
 from safetensors import safe_open
 
-from htr_convtext import HTRConvTextTokenizer
 from htr_convtext.data import TextPolicy
 from htr_convtext.evaluation import error_rates
 from htr_convtext.loading import BUNDLED_MODEL
-from htr_convtext.recognition import load_pipeline
 from htr_convtext.training import parse_arguments
-from tests.conftest import ROOT, call_script
+from processing import HTRConvTextTokenizer
+from tests.helpers import ROOT, call_script, load_pipeline
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +30,7 @@ def test_it_is_small_and_without_the_context_module():
 
 def test_it_reads_rendered_lines(examples):
     """In five languages; an untrained network is at a CER of 1 and above."""
-    pipeline = load_pipeline(device="cpu")
+    pipeline = load_pipeline()
     read = pipeline([str(ROOT / "examples" / line["file_name"]) for line in examples], batch_size=4)
     rates = error_rates([line["text"] for line in examples], [line["text"] for line in read])
     assert rates.cer < 0.1, [line["text"] for line in read]

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from htr_convtext import HTRConvTextForCTC, HTRConvTextProcessor
-from htr_convtext.conversion import CheckpointError, convert_checkpoint, load_checkpoint
-from tests.conftest import ROOT, call_script
+from htr_convtext.checkpoint_files import CheckpointError, load_checkpoint
+from htr_convtext.families.htr_convtext_checkpoints import convert_checkpoint
+from modeling_htr_convtext import HTRConvTextForCTC
+from processing import HTRConvTextProcessor
+from tests.helpers import ROOT, call_script
 from tests.parity.standin_weights import state_dict
 
 

@@ -1,6 +1,5 @@
 """Loading lines and choosing those that can be trained on."""
 
-import json
 from collections import Counter
 
 import pytest
@@ -8,19 +7,11 @@ import torch
 from datasets import Dataset
 from PIL import Image
 
-from htr_convtext import HTRConvTextConfig, HTRConvTextImageProcessor, HTRConvTextProcessor
-from htr_convtext.data import LineCollator, SimilarWidthSampler, load_lines, load_sources, select_trainable
-from htr_convtext.data.lines import required_frames
-from tests.conftest import draw_line
-
-
-def write_image_folder(folder, split: str, texts: list[str]) -> None:
-    (folder / split).mkdir(parents=True)
-    rows = []
-    for index, text in enumerate(texts):
-        draw_line(text or " ").save(folder / split / f"{index}.png")
-        rows.append(json.dumps({"file_name": f"{index}.png", "text": text}))
-    (folder / split / "metadata.jsonl").write_text("\n".join(rows))
+from htr_convtext.data import SimilarWidthSampler, load_lines, load_sources, select_trainable
+from modeling_htr_convtext import HTRConvTextConfig
+from processing import HTRConvTextImageProcessor, HTRConvTextProcessor
+from processing.ctc import required_frames
+from tests.helpers import draw_line, write_image_folder
 
 
 @pytest.fixture
@@ -147,7 +138,7 @@ def test_frames_that_ctc_needs():
 
 
 def test_collator_pads_labels(processor, image_folder):
-    batch = LineCollator(processor)(list(load_lines(image_folder, "train")))
+    batch = processor(list(load_lines(image_folder, "train")))
     assert batch["pixel_values"].shape[0] == batch["labels"].shape[0] == 3
     lengths = (batch["labels"] != -100).sum(-1)
     assert sorted(lengths.tolist()) == [3, 5, 9]

@@ -9,7 +9,6 @@ import pytest
 from htr_convtext.data import TextPolicy, load_lines
 from htr_convtext.evaluation import (
     WORD_TOKENIZERS,
-    Prediction,
     error_rates,
     load_sets,
     measure,
@@ -19,18 +18,7 @@ from htr_convtext.evaluation.alignment import Piece, confusions, differences, vi
 from htr_convtext.evaluation.calibration import reliability, risk_coverage
 from htr_convtext.evaluation.intervals import group_lines, interval, resample
 from htr_convtext.evaluation.measure import writable_characters
-from tests.conftest import CHARSET, ROOT
-from tests.test_data import write_image_folder
-
-
-def predictions(*lines, source="a", **columns) -> list[Prediction]:
-    """From pairs of ground truth and reading; `columns` hold one value a line."""
-    return [
-        Prediction(source, index, f"{index}.png", reference, text, **{
-            "score": 0.5, **{name: values[index] for name, values in columns.items()}
-        })
-        for index, (reference, text) in enumerate(lines)
-    ]  # fmt: skip
+from tests.helpers import CHARSET, ROOT, predictions, write_image_folder
 
 
 def measure_lines(*lines, charset=CHARSET, **columns) -> dict:

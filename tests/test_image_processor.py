@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from htr_convtext import HTRConvTextImageProcessor
-from tests.conftest import draw_line
+from processing import HTRConvTextImageProcessor
+from tests.helpers import draw_line
 
 
 PUBLISHED = HTRConvTextImageProcessor.published()

@@ -4,10 +4,10 @@ import pytest
 import torch
 from huggingface_hub.errors import StrictDataclassClassValidationError
 
-from htr_convtext import HTRConvTextConfig, HTRConvTextForCTC, HTRConvTextModel
+from modeling_htr_convtext import HTRConvTextConfig, HTRConvTextForCTC, HTRConvTextModel
 from modeling_htr_convtext.backbone_htr_convtext import HTRConvTextResidualBlock
 from modeling_htr_convtext.masking_htr_convtext import draw_frame_mask
-from tests.conftest import build_model
+from tests.helpers import build_model
 
 
 def batch_of(widths: list[int], height: int = 32, padded_to: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:

@@ -11,10 +11,10 @@ from lxml import etree
 from PIL import Image
 from reportlab.pdfgen.canvas import Canvas
 
-from htr_convtext.pages import Page, PageImages, PageLine, Region, Word, read_page
-from htr_convtext.pages.outputs import to_jsonl
-from htr_convtext.pages.pdf_writer import to_pdf
-from htr_convtext.pages.xml_writer import to_xml
+from htr_convtext.documents import Page, PageImages, PageLine, Region, Word, read_page
+from htr_convtext.documents.formats import to_jsonl
+from htr_convtext.documents.pdf_writer import to_pdf
+from htr_convtext.documents.xml_writer import to_xml
 
 
 SCHEMAS = Path(__file__).parent / "schemas"

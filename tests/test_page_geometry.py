@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from htr_convtext.pages import PageLine, cut_line
-from htr_convtext.pages.reading_order import order_regions
-from tests.conftest import draw_line
+from htr_convtext.documents import PageLine, cut_line
+from htr_convtext.documents.reading_order import order_regions
+from tests.helpers import draw_line
 
 
 def striped_page(course, height: int = 20, width: int = 400) -> Image.Image:

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from htr_convtext import HTRConvTextConfig
 from htr_convtext.data import load_lines, pages, select_trainable
-from htr_convtext.data.lines import open_line
-from htr_convtext.pages import cut_line, read_page
-from htr_convtext.pages.documents import find_documents
-from htr_convtext.pages.geometry import parse_points
-from processing.image_processing_htr_convtext import open_image
+from htr_convtext.documents import cut_line, read_page
+from htr_convtext.documents.files import find_documents
+from htr_convtext.documents.geometry import parse_points
+from modeling_htr_convtext import HTRConvTextConfig
+from processing.images import open_image
 
 
 PAGE_2019 = "http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-15"
@@ -150,7 +149,7 @@ def test_pages(tmp_path, processor, caplog):
     assert lines["text"] == ["one", "two", "four"]
     assert lines["page"] == ["p1", "p2", "p4"]
     assert lines["line_id"] == ["a", "d", "f"]
-    assert [open_line(line["image"]).size for line in lines.select([0, 1])] == [(50, 30), (50, 30)]
+    assert [open_image(line["image"]).size for line in lines.select([0, 1])] == [(50, 30), (50, 30)]
     assert data["validation"]["text"] == ["five"]
     reasons = {name.rpartition("/")[2]: reason for split, name, reason in skipped if split == "train"}
     assert len(skipped) == len(reasons) == 5
@@ -166,7 +165,7 @@ def test_pages(tmp_path, processor, caplog):
 
     # what was cut before is not taken for what is there now
     Image.new("L", (400, 200), 100).save(folder / "p1.png")
-    assert open_line(load_lines(folder, "train")[0]["image"]).size == (100, 60)
+    assert open_image(load_lines(folder, "train")[0]["image"]).size == (100, 60)
 
 
 def test_an_export_of_both_formats_and_volumes_of_equal_names(tmp_path):
@@ -198,7 +197,7 @@ def test_lines_with_only_a_baseline(tmp_path):
     cut = load_lines(tmp_path, "train")
     assert cut["line_id"] == ["a", "b", "c"]
     # 20 pixels from line to line: 15 above the baseline and 6 below it
-    assert [open_line(line["image"]).size for line in cut] == [(100, 21)] * 3
+    assert [open_image(line["image"]).size for line in cut] == [(100, 21)] * 3
 
 
 @pytest.mark.parametrize(
@@ -230,7 +229,7 @@ def test_images_are_tried_again_by_another_pillow(tmp_path, monkeypatch):
         patch.setattr(pages, "PIL_VERSION", "another")
         patch.setattr(pages, "open_image", open_image)
         (line,) = load_lines(tmp_path / "pages", "train")
-        assert open_line(line["image"]).size == (50, 30)
+        assert open_image(line["image"]).size == (50, 30)
 
 
 def test_pages_without_the_library(tmp_path, monkeypatch):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from htr_convtext import HTRConvTextTokenizer
-from htr_convtext.conversion import convert_checkpoint
-from tests.conftest import ROOT
+from htr_convtext.families.htr_convtext_checkpoints import convert_checkpoint
+from processing import HTRConvTextTokenizer
+from tests.helpers import ROOT
 from tests.parity.standin_weights import state_dict
 
 

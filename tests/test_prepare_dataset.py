@@ -10,8 +10,8 @@ from datasets import Dataset
 from PIL import Image
 
 from htr_convtext.data import DataReport, TextPolicy, load_lines, preparation, prepare_lines, split_by_group
-from htr_convtext.data.lines import open_line
-from tests.conftest import ROOT, draw_line, run_script
+from processing.images import open_image
+from tests.helpers import ROOT, draw_line, run_script
 
 
 def write_table(folder, split: str, rows: dict[str, str], **images: Image.Image) -> None:
@@ -62,7 +62,7 @@ def test_script(source, tmp_path):
     assert set(data["train"]["source"]) == {"letters"}
     assert data["train"]["page"] == [None] * 4
     for line in data["train"]:
-        assert open_line(line["image"]).size == (line["width"], line["height"])
+        assert open_image(line["image"]).size == (line["width"], line["height"])
     assert data["train"]["height"] == [40, 128, 40, 40]
     assert data["train"][0]["image"]["bytes"] == (source / "a1.png").read_bytes()
     assert data["validation"]["text"] == ["the same, again", "high line"]
@@ -172,7 +172,7 @@ def test_heights(source, tmp_path):
     assert max(load_lines(tmp_path / "kept", "train")["height"]) == 200
     prepare_lines([source], tmp_path / "low", max_height=20)
     line = load_lines(tmp_path / "low", "train")[1]
-    assert open_line(line["image"]).size == (line["width"], 20)
+    assert open_image(line["image"]).size == (line["width"], 20)
     with pytest.raises(ValueError, match="-1 pixels"):
         prepare_lines([source], tmp_path / "none", max_height=-1)
 

@@ -5,10 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
-from htr_convtext import HTRConvTextProcessor
-from htr_convtext.recognition import load_pipeline
 from modeling_htr_convtext.modeling_htr_convtext import HTRConvTextForCTCOutput
-from tests.conftest import draw_line
+from processing import HTRConvTextProcessor
+from tests.helpers import draw_line, load_pipeline
 
 
 def test_images_and_text(processor):
@@ -66,7 +65,7 @@ def test_score_of_an_empty_reading(processor):
 
 @pytest.fixture(scope="module")
 def pipe(model_folder):
-    return load_pipeline(model_folder, device="cpu")
+    return load_pipeline(model_folder)
 
 
 def test_inputs_of_every_kind(pipe, tmp_path):

@@ -12,15 +12,13 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import TrainerCallback, TrainingArguments
 
-from htr_convtext.data import LineCollator
 from htr_convtext.export import export_model
-from htr_convtext.training import HTRConvTextTrainer, LineTrainingArguments
+from htr_convtext.training import LineTrainer, LineTrainingArguments
 from htr_convtext.training.averaging import WeightAverage, average_decay
 from htr_convtext.training.checkpoints import is_finished
 from htr_convtext.training.sam import frozen_running_statistics, perturbed
 from htr_convtext.training.schedule import warmup_cosine
-from tests.conftest import ROOT, build_model
-from tests.test_training import build_trainer, use_saved_statistics
+from tests.helpers import ROOT, StopAt, build_model, build_trainer, use_saved_statistics
 
 
 GOLDEN = np.load(ROOT / "tests" / "parity" / "golden.npz")
@@ -109,15 +107,6 @@ def test_evaluation_and_the_result_have_averaged_weights(tmp_path, processor):
 # --- the trainer's steps ---
 
 
-class StopAt(TrainerCallback):
-    def __init__(self, step: int):
-        self.step = step
-
-    def on_step_end(self, args, state, control, **kwargs):
-        if state.global_step == self.step:
-            control.should_training_stop = control.should_save = True
-
-
 def test_bf16_with_sam(tmp_path, processor):
     trainer = build_trainer(tmp_path, processor, bf16=True, sam_rho=0.05, ema_decay=0.9, learning_rate=1e-2)
     start = trainer.model.ctc_head.weight.detach().clone()
@@ -141,7 +130,7 @@ def test_sam_in_the_trainer_is_sam_by_hand(tmp_path, processor, accumulation):
 
     model = build_model(use_tcm=False)
     use_saved_statistics(model)
-    batch = LineCollator(processor)(list(trainer.train_dataset))
+    batch = processor(list(trainer.train_dataset))
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-2, weight_decay=0.05)
     for rate in (warmup_cosine(1, 2, 0, 1e-5), warmup_cosine(2, 2, 0, 1e-5)):
         optimizer.param_groups[0]["lr"] = 1e-2 * rate
@@ -341,4 +330,4 @@ def test_bf16_where_it_is_slow(tmp_path, monkeypatch, caplog, capability, warns)
 
 def test_plain_training_arguments_are_refused(tmp_path, processor, model):
     with pytest.raises(TypeError, match="LineTrainingArguments"):
-        HTRConvTextTrainer(model=model, args=TrainingArguments(output_dir=str(tmp_path)), processing_class=processor)
+        LineTrainer(model=model, args=TrainingArguments(output_dir=str(tmp_path)), processing_class=processor)

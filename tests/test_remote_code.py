@@ -5,8 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from htr_convtext import load_pipeline
-from tests.conftest import draw_line
+from tests.helpers import draw_line, load_pipeline
 
 
 # Runs in a process of its own that cannot import this package: loads everything, reads a line, saves all again.
@@ -87,7 +86,7 @@ def test_saved_folder_loads_without_the_package_twice(model_folder, tmp_path):
 
 
 def test_a_pipeline_saves_all_of_it(model_folder, tmp_path):
-    load_pipeline(model_folder, device="cpu").save_pretrained(tmp_path)
+    load_pipeline(model_folder).save_pretrained(tmp_path)
     assert names(tmp_path) == names(model_folder)
 
 

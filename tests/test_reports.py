@@ -21,9 +21,7 @@ from htr_convtext.evaluation import (
     write_comparison,
     write_report,
 )
-from tests.conftest import CHARSET, call_script
-from tests.test_data import write_image_folder
-from tests.test_evaluation import predictions
+from tests.helpers import CHARSET, call_script, predictions, write_image_folder
 
 
 class Page(HTMLParser):

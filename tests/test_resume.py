@@ -15,8 +15,7 @@ from safetensors.torch import load_file
 from htr_convtext.training import last_checkpoint
 from htr_convtext.training.checkpoints import find_checkpoint
 from processing import HTRConvTextImageProcessor, HTRConvTextProcessor, HTRConvTextTokenizer
-from tests.conftest import CHARSET, ROOT, build_model, run_script
-from tests.test_data import write_image_folder
+from tests.helpers import CHARSET, ROOT, build_model, run_script, write_image_folder
 
 
 WORDS = ["abc", "a cab and a back", "bac", "a cab", "ab", "bca", "c ab", "cba abc cab", "b", "ca", "cc ba", "ac"]

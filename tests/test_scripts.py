@@ -10,20 +10,13 @@ import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from htr_convtext import (
-    HTRConvTextForCTC,
-    HTRConvTextProcessor,
-    HTRConvTextTokenizer,
-    UnknownCharacterError,
-    recognition,
-)
 from htr_convtext.data import TextPolicy
 from htr_convtext.loading import load_model
 from htr_convtext.training import ModelArguments, find_text_policy, parse_arguments, parse_weights
 from htr_convtext.training import build_model as build_from_arguments
-from tests.conftest import CHARSET, ROOT, call_script, draw_line, run_script
-from tests.test_data import write_image_folder
-from tests.test_training import WORDS
+from modeling_htr_convtext import HTRConvTextForCTC
+from processing import HTRConvTextProcessor, HTRConvTextTokenizer, UnknownCharacterError
+from tests.helpers import CHARSET, ROOT, WORDS, call_script, draw_line, run_script, write_image_folder
 
 
 def test_scripts_from_training_to_reading(tmp_path):

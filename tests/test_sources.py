@@ -10,8 +10,8 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Image, Value
 
 from htr_convtext.data import load_lines, sources
-from htr_convtext.data.lines import open_line
-from tests.conftest import draw_line
+from processing.images import open_image
+from tests.helpers import draw_line
 
 
 def encoded(text: str) -> bytes:
@@ -44,7 +44,7 @@ def parquet(tmp_path):
 def test_columns_are_found_and_others_stay(parquet):
     lines = load_lines(parquet, "train")
     assert lines["text"] == ["one", ""]
-    assert open_line(lines[0]["image"]).size == draw_line("one").size
+    assert open_image(lines[0]["image"]).size == draw_line("one").size
     assert set(lines.column_names) == {"image", "text", "writer", "source"}
 
 
@@ -110,8 +110,8 @@ def test_cells_without_a_value(tmp_path, streaming):
     assert [line["text"] for line in lines] == ["a", "a", "", "a"]
     assert [line["source"] for line in lines] == ["b", "b", "b", "lines"]
     with pytest.raises(ValueError, match="not an image"):
-        open_line(lines[1]["image"])
-    assert open_line(lines[3]["image"]).size == draw_line("a").size
+        open_image(lines[1]["image"])
+    assert open_image(lines[3]["image"]).size == draw_line("a").size
 
 
 def test_columns_that_cannot_be_told_are_listed(tmp_path):
@@ -155,7 +155,7 @@ def test_ln_lists(tmp_path, caplog):
     assert data["train"]["text"] == ["one é"]
     assert data["validation"]["text"] == ["two é"]
     assert len(data["test"]) == 0
-    assert open_line(data["train"][0]["image"]).size == draw_line("one").size
+    assert open_image(data["train"][0]["image"]).size == draw_line("one").size
     assert skipped == [
         ("test", "gone.png", "no such image"),
         ("train", "three.png", "no .txt beside the image"),
@@ -229,7 +229,7 @@ def test_lmdb(tmp_path):
     skipped = []
     data = load_lines(tmp_path / "store", skipped=skipped)
     assert data["train"]["text"] == ["é", "five"]
-    assert open_line(data["train"][1]["image"]).size == draw_line("five").size
+    assert open_image(data["train"][1]["image"]).size == draw_line("five").size
     assert len(data["validation"]) == 0
     assert [reason for _, _, reason in skipped] == ["no such key", "no such key", "not UTF-8"]
     assert list(load_lines(tmp_path / "store", "train", streaming=True)) == list(data["train"])

@@ -22,8 +22,9 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.color import Color
 from selenium.webdriver.support.ui import WebDriverWait
 
-from htr_convtext.pages import Character, Page, PageLine, Region, cut_line
-from tests.conftest import ROOT, run_script
+from htr_convtext.documents import Page, PageLine, Region, cut_line
+from htr_convtext.reading import Character
+from tests.helpers import ROOT, run_script
 
 
 SPACE = ROOT / "space"

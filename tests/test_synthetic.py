@@ -20,7 +20,7 @@ from htr_convtext.data.synthetic import (
 )
 from htr_convtext.data.synthetic import renderer as renderer_module
 from htr_convtext.data.synthetic.writing import write_line
-from tests.conftest import run_script
+from tests.helpers import run_script
 
 
 TONES = ("", "\u0300", "\u0309", "\u0303", "\u0301", "\u0323")

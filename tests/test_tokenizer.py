@@ -6,9 +6,8 @@ import unicodedata
 import pytest
 from transformers import AutoTokenizer
 
-from htr_convtext import HTRConvTextTokenizer
 from htr_convtext.charsets import charset_tokenizer
-from processing import UnknownCharacterError
+from processing import HTRConvTextTokenizer, UnknownCharacterError
 from processing.tokenization_htr_convtext import PUBLISHED_CHARSETS
 
 
@@ -145,7 +144,7 @@ def test_labels_round_trip(tokenizer, text):
     assert tokenizer.decode(ids(tokenizer, text), group_tokens=False) == text
 
 
-def test_offsets_and_scores(tokenizer):
+def test_offsets(tokenizer):
     a, b = ids(tokenizer, "ab")
     frames = [0, a, a, 0, b]
     assert tokenizer.decode(frames, output_char_offsets=True) == {
@@ -155,8 +154,6 @@ def test_offsets_and_scores(tokenizer):
             {"char": "b", "start_offset": 4, "end_offset": 5},
         ],
     }
-    scored = tokenizer.collapse(frames, [0.9, 0.5, 0.8, 0.7, 0.6])
-    assert [character["score"] for character in scored] == [0.8, 0.6]
 
 
 # --- growing ---

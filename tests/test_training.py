@@ -2,41 +2,10 @@
 
 import numpy as np
 import pytest
-from torch import nn
 from transformers import EvalPrediction
 
-from htr_convtext.data import LineCollator, load_lines, select_trainable
-from htr_convtext.training import HTRConvTextTrainer, LineTrainingArguments, character_metrics
-from tests.conftest import build_model
-from tests.test_data import write_image_folder
-
-
-WORDS = ["abc", "cab", "bac", "a cab", "ab", "bca", "c ab", "cba"]
-
-
-def build_trainer(tmp_path, processor, model=None, augmentation=None, **settings) -> HTRConvTextTrainer:
-    if not (tmp_path / "words").exists():
-        write_image_folder(tmp_path / "words", "train", WORDS)
-    model = model or build_model(use_tcm=True)
-    lines, _ = select_trainable(load_lines(tmp_path / "words", "train"), processor, model.config)
-    defaults = {
-        "output_dir": str(tmp_path / "run"), "max_steps": 4, "per_device_train_batch_size": 4, "logging_steps": 1,
-        "use_cpu": True, "report_to": "none", "save_strategy": "no", "eval_strategy": "no", "disable_tqdm": True,
-        "load_best_model_at_end": False, "ema_decay": 0.0,
-    }  # fmt: skip
-    return HTRConvTextTrainer(
-        model=model, args=LineTrainingArguments(**{**defaults, **settings}), train_dataset=lines, eval_dataset=lines,
-        data_collator=LineCollator(processor), processing_class=processor, augmentation=augmentation,
-        compute_metrics=character_metrics(processor.tokenizer),
-    )  # fmt: skip
-
-
-def use_saved_statistics(model: nn.Module) -> None:
-    """Batch norm with its saved statistics: with those of the batch, lines would not be independent."""
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.train = lambda mode=True, module=module: module
-            module.training = False
+from htr_convtext.training import character_metrics
+from tests.helpers import build_model, build_trainer, use_saved_statistics
 
 
 def test_loss_parts_are_logged_and_add_up(tmp_path, processor):

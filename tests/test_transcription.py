@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from htr_convtext import load_pipeline
+from htr_convtext.documents import Page, PageImages, PageLine, Region, cut_line, read_page
+from htr_convtext.documents.files import find_documents
+from htr_convtext.documents.layout import in_pixels
+from htr_convtext.documents.xml_writer import to_xml
 from htr_convtext.evaluation import error_rates
 from htr_convtext.evaluation.pages import match_lines, measure_page
-from htr_convtext.pages import Page, PageImages, PageLine, Region, cut_line, read_page, transcribe, transcribe_image
-from htr_convtext.pages.documents import find_documents
-from htr_convtext.pages.kept_pages import KeptPages
-from htr_convtext.pages.layout import in_pixels
-from htr_convtext.pages.output_plan import plan_outputs
-from htr_convtext.pages.transcription import corrected, with_text
-from htr_convtext.pages.xml_writer import to_xml
-from tests.conftest import ROOT, call_script
+from htr_convtext.transcription import transcribe, transcribe_image
+from htr_convtext.transcription.kept_pages import KeptPages
+from htr_convtext.transcription.output_plan import plan_outputs
+from htr_convtext.transcription.pages import corrected, with_text
+from tests.helpers import ROOT, call_script, load_pipeline
 
 
 EXAMPLE = ROOT / "space" / "examples" / "page.jpg"

@@ -1,7 +1,6 @@
 """Handwriting lines: loading, checking, preparing and batching."""
 
 from .augmentation import AugmentationSettings, LineAugmentation, preview_augmentations
-from .collator import LineCollator
 from .lines import select_trainable
 from .preparation import prepare_lines
 from .report import DataReport
@@ -15,7 +14,6 @@ __all__ = [
     "AugmentationSettings",
     "DataReport",
     "LineAugmentation",
-    "LineCollator",
     "SimilarWidthSampler",
     "TextPolicy",
     "load_lines",

@@ -5,6 +5,8 @@ from typing import Literal
 
 from datasets import Features, Image, Value
 
+from htr_convtext.errors import InputError
+
 
 # Names under which data sets are published, in lower case.
 KNOWN_COLUMNS = {
@@ -32,21 +34,21 @@ def find_column(
         more_names: Known names besides `KNOWN_COLUMNS`, in lower case.
 
     Raises:
-        ValueError: if there is no such column, or several have a known name.
+        InputError: if there is no such column, or several have a known name.
     """
     columns = list(columns)
     candidates = columns if candidates is None else list(candidates)
     there = f"It has the columns {', '.join(columns) or '(none)'}."
     if given is not None:
         if given not in columns:
-            raise ValueError(f"{where}: there is no column {given!r}. {there}")
+            raise InputError(f"{where}: there is no column {given!r}. {there}")
         return given
     if what in candidates:
         return what
     found = [name for name in candidates if name.lower() in (*KNOWN_COLUMNS[what], *more_names)]
     if len(found) != 1:
         state = "more than one column may be" if found else "no column is known as"
-        raise ValueError(f"{where}: {state} the {what}; give {what}_column. {there}")
+        raise InputError(f"{where}: {state} the {what}; give {what}_column. {there}")
     return found[0]
 
 

@@ -4,6 +4,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from htr_convtext.errors import InputError
+
 from .columns import KNOWN_COLUMNS, find_column
 from .items import LineItems
 
@@ -19,7 +21,7 @@ def read_ln(path: Path, image_root: str | os.PathLike | None = None) -> LineItem
         image_root: Folder of the images; by default they are looked for beside the list and in the folders there.
 
     Raises:
-        ValueError: names the list if it is not UTF-8.
+        InputError: names the list if it is not UTF-8.
     """
     found = LineItems([])
     find_image = image_finder(path, image_root)
@@ -53,7 +55,7 @@ def read_table(
         image_column: Its header; by default found by its name, as that of `text_column`.
 
     Raises:
-        ValueError: names the table if it is not UTF-8 or has not the columns.
+        InputError: names the table if it is not UTF-8 or has not the columns.
     """
     rows = ((number, row.split("\t")) for number, row in read_rows(path))
     first = next(rows, None)
@@ -67,7 +69,7 @@ def read_table(
         or (names & {*KNOWN_COLUMNS["image"], *FILE_COLUMNS} and names & {*KNOWN_COLUMNS["text"]})
     ):
         if len(set(header)) < len(header):
-            raise ValueError(f"{path}: two columns have one name: {', '.join(header)}.")
+            raise InputError(f"{path}: two columns have one name: {', '.join(header)}.")
         image_column = find_column("image", header, image_column, str(path), more_names=FILE_COLUMNS)
         text_column = find_column("text", header, text_column, str(path))
     else:
@@ -98,7 +100,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, str]]:
                 if row.strip():
                     yield number, row.rstrip("\n")
         except UnicodeDecodeError as error:
-            raise ValueError(f"{path}: the list is not UTF-8; save it as UTF-8. ({error})") from None
+            raise InputError(f"{path}: the list is not UTF-8; save it as UTF-8. ({error})") from None
 
 
 def image_finder(path: Path, image_root: str | os.PathLike | None):

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from htr_convtext.errors import InputError
+
 from .items import LineItems, file_stamp
 
 
@@ -14,7 +16,7 @@ def read_lmdb(folder: Path) -> LineItems:
     Lines of a store with the keys `num-samples`, `image-000000001` … and `label-000000001` …
 
     Raises:
-        ValueError: names the store if it cannot be opened or is of another layout.
+        InputError: names the store if it cannot be opened or is of another layout.
         ModuleNotFoundError: if lmdb is missing.
     """
     found = LineItems([], generate=read_records)
@@ -22,7 +24,7 @@ def read_lmdb(folder: Path) -> LineItems:
     with _open(folder) as environment, environment.begin() as transaction, transaction.cursor() as cursor:
         count = transaction.get(b"num-samples", b"")
         if not count.isdigit():
-            raise ValueError(f"{folder}: no num-samples in this LMDB store; its layout is not that of scene text.")
+            raise InputError(f"{folder}: no num-samples in this LMDB store; its layout is not that of scene text.")
         indices = []
         for index in range(1, int(count) + 1):
             label = transaction.get(b"label-%09d" % index)
@@ -64,4 +66,4 @@ def _open(folder: str | Path):
     try:
         return lmdb.open(str(folder), readonly=True, lock=False, readahead=False, meminit=False)
     except lmdb.Error as error:
-        raise ValueError(f"{folder}: this LMDB store cannot be opened. ({error})") from None
+        raise InputError(f"{folder}: this LMDB store cannot be opened. ({error})") from None

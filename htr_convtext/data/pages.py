@@ -8,13 +8,14 @@ from pathlib import Path
 from PIL import Image as PILImage
 from PIL import __version__ as PIL_VERSION
 
-import htr_convtext.pages
-from htr_convtext.pages.documents import alto_beside_page_xml, find_page_image
-from htr_convtext.pages.geometry import cut_line
-from htr_convtext.pages.layout import in_pixels
-from htr_convtext.pages.page import PageLine
-from htr_convtext.pages.xml_reader import read_page
-from processing.image_processing_htr_convtext import open_image
+import htr_convtext.documents
+from htr_convtext.documents.files import alto_beside_page_xml, find_page_image
+from htr_convtext.documents.geometry import cut_line
+from htr_convtext.documents.layout import in_pixels
+from htr_convtext.documents.page import PageLine
+from htr_convtext.documents.xml_reader import read_page
+from htr_convtext.errors import InputError
+from processing.images import open_image
 
 from .items import LineItems, code_stamp, file_stamp
 
@@ -32,7 +33,7 @@ def read_pages(files: list[Path], folder: Path) -> LineItems:
     """
     found = LineItems([], columns=["page", "line_id"], generate=cut_lines)
     # `datasets` keeps what was cut out: not for other code, nor what this Pillow could not open for another.
-    code = code_stamp([Path(__file__), *Path(htr_convtext.pages.__file__).parent.glob("*.py")])
+    code = code_stamp([Path(__file__), *Path(htr_convtext.documents.__file__).parent.glob("*.py")])
     maker = [code, PIL_VERSION, PILImage.MAX_IMAGE_PIXELS]
     images: dict[Path, Path] = {}
     alto: set[Path] = set()
@@ -42,7 +43,7 @@ def read_pages(files: list[Path], folder: Path) -> LineItems:
         try:
             page = read_page(file)
             image = find_page_image(file, page)
-        except (OSError, ValueError) as error:
+        except (OSError, InputError) as error:
             left_out[file] = [(str(file), str(error).removeprefix(f"{file}: "))]
             continue
         name = file.relative_to(folder).with_suffix("").as_posix()
@@ -80,7 +81,7 @@ def cut_lines(items: list[dict]) -> Iterator[dict]:
         try:
             image = open_image(item["image"])
             page = in_pixels(page, image)
-        except ValueError as error:
+        except InputError as error:
             logger.warning("%s: %s; its lines are empty images.", file, error)
             image = None
         for line in filter(is_usable, page.lines):
@@ -89,7 +90,7 @@ def cut_lines(items: list[dict]) -> Iterator[dict]:
             if image is not None:
                 try:
                     crop = cut_line(image, line.polygon, line.baseline).image
-                except ValueError as error:
+                except InputError as error:
                     logger.warning("%s, %s: %s; it is an empty image.", item["image"], line.id, error)
                 else:
                     buffer = io.BytesIO()

@@ -15,7 +15,9 @@ from datasets import Dataset, Features, Image, Value
 from PIL import Image as PILImage
 from tqdm import tqdm
 
-from .lines import open_line
+from htr_convtext.errors import InputError
+from processing.images import open_image
+
 from .report import DataReport
 from .sources import load_lines
 from .splitting import split_by_group
@@ -60,13 +62,13 @@ def prepare_lines(
         load_options: For `load_lines`.
 
     Raises:
-        ValueError: names the source that cannot be loaded or split, the folder that has Parquet files, or the height.
+        InputError: names the source that cannot be loaded or split, the folder that has Parquet files, or the height.
     """
     output, policy = Path(output), policy or TextPolicy()
     if next(output.glob("*.parquet"), None):
-        raise ValueError(f"{output}: there are Parquet files already; give another folder.")
+        raise InputError(f"{output}: there are Parquet files already; give another folder.")
     if max_height < 0:
-        raise ValueError(f"The images cannot be {max_height} pixels high; 0 leaves them as they are.")
+        raise InputError(f"The images cannot be {max_height} pixels high; 0 leaves them as they are.")
     sources, report = list(sources), DataReport(charset)
     report.notes = [f"Sources: {', '.join(map(str, sources))}", f"Texts: {policy}"]
     parts: dict[str, list[Dataset]] = {}
@@ -78,8 +80,8 @@ def prepare_lines(
         if split_by and set(data) == {"train"}:
             try:
                 data = split_by_group(data["train"], split_by, validation, test, seed)
-            except ValueError as error:
-                raise ValueError(f"{source}: {error}") from None
+            except InputError as error:
+                raise InputError(f"{source}: {error}") from None
             report.notes.append(f"{source}: splits made apart by {split_by}, seed {seed}")
         elif split_by:
             report.notes.append(f"{source}: has the splits {', '.join(data)} and keeps them")
@@ -135,8 +137,8 @@ def prepared_rows(
                 report.leave_out(name, "empty text")
                 continue
             try:
-                image = open_line(line["image"])
-            except ValueError:
+                image = open_image(line["image"])
+            except InputError:
                 report.leave_out(name, "unreadable image")
                 continue
             if report.is_duplicate(split, name, image) and drop_duplicates:

@@ -8,11 +8,8 @@ from itertools import combinations
 import numpy as np
 from PIL import Image
 
-from modeling_htr_convtext import HTRConvTextConfig
-from processing import HTRConvTextImageProcessor
+from htr_convtext.families import DEFAULT_FAMILY
 from processing.tokenization_htr_convtext import describe
-
-from .lines import required_frames
 
 
 QUANTILES = {"min": 0, "5 %": 0.05, "25 %": 0.25, "median": 0.5, "75 %": 0.75, "95 %": 0.95, "max": 1}
@@ -54,7 +51,6 @@ class DataReport:
         self.dropped_duplicates = 0
         self.duplicates: dict[tuple[str, ...], list[str]] = defaultdict(list)  # one or two splits → pairs of names
         self._images: dict[bytes, dict[str, str]] = defaultdict(dict)  # digest → split → the first name
-        self._processor, self._ratio = HTRConvTextImageProcessor(), HTRConvTextConfig().inputs_to_logits_ratio
 
     def leave_out(self, name: str, reason: str) -> None:
         """Notes an item that is no line of the data set."""
@@ -76,7 +72,7 @@ class DataReport:
         measures.texts.append(text)
         measures.widths.append(width)
         measures.heights.append(height)
-        if required_frames(text) > -(-self._processor.resized_width(height, width) // self._ratio):
+        if DEFAULT_FAMILY.is_narrow(text, height, width):
             measures.narrow.append(name)
         self.characters.update(text)
         if self.charset is not None:
@@ -122,8 +118,7 @@ class DataReport:
             facts = measures.as_dict()
             parts.append(f"## {split}: {facts['lines']} lines")
             parts.append(table(["", *QUANTILES], [[n, *facts[n].values()] for n in ("characters", "width", "height")]))
-            parts.append(f"{FRAMES.capitalize()} at height 64, a frame for each {self._ratio} pixels: " +
-                         listed(measures.narrow))  # fmt: skip
+            parts.append(f"{FRAMES.capitalize()} {DEFAULT_FAMILY.default_frames}: {listed(measures.narrow)}")
         parts.append("Width and height in pixels, as stored.\n\n## Duplicates")
         for splits, names in self.duplicates.items():
             where = f"within {splits[0]}" if len(splits) == 1 else f"**between {' and '.join(splits)}**"

@@ -6,6 +6,8 @@ from itertools import pairwise
 import torch
 from torch.utils.data import Sampler
 
+from htr_convtext.errors import InputError
+
 
 MIN_POOLS = 4
 
@@ -30,7 +32,7 @@ class SimilarWidthSampler(Sampler[int]):
             epochs; within a set none comes again before all have come.
 
     Raises:
-        ValueError: names a weight that is not positive, or whose data set is not in `sources`, or a data set of which
+        InputError: names a weight that is not positive, or whose data set is not in `sources`, or a data set of which
             no line would come.
     """
 
@@ -88,15 +90,15 @@ def source_shares(sources: Sequence[str], weights: Mapping[str, float]) -> list[
     The lines of each data set, and how many of them an epoch of `len(sources)` lines has.
 
     Raises:
-        ValueError: names a weight that is not positive, or whose data set is not in `sources`, or a data set of which
+        InputError: names a weight that is not positive, or whose data set is not in `sources`, or a data set of which
             no line would come.
     """
     names = sorted(set(sources))
     for name, weight in weights.items():
         if name not in names:
-            raise ValueError(f"There is no data set {name!r} to weigh; there are {', '.join(names) or 'none'}.")
+            raise InputError(f"There is no data set {name!r} to weigh; there are {', '.join(names) or 'none'}.")
         if not weight > 0:
-            raise ValueError(f"The weight of {name} must be positive, not {weight}.")
+            raise InputError(f"The weight of {name} must be positive, not {weight}.")
     total = sum(weights.get(name, 1.0) for name in names)
     ends, reached = [0], 0.0
     for name in names:
@@ -108,7 +110,7 @@ def source_shares(sources: Sequence[str], weights: Mapping[str, float]) -> list[
     counts = {name: end - start for name, (start, end) in zip(names, pairwise(ends), strict=True)}
     for name, count in counts.items():
         if not count:
-            raise ValueError(
+            raise InputError(
                 f"By the weights an epoch of {len(sources)} lines would have none of {name}; leave it out."
             )
     return [(torch.tensor(lines[name]), count) for name, count in counts.items()]

@@ -20,6 +20,8 @@ from datasets import (
     load_dataset,
 )
 
+from htr_convtext.errors import InputError
+
 from .columns import find_image_column, find_text_column
 from .items import LineItems
 from .lists import read_ln, read_table
@@ -76,7 +78,7 @@ def load_lines(
         such a column), and other columns stay as they are. Images are not opened: see `select_trainable`.
 
     Raises:
-        ValueError: names the source if it is missing, of no known kind, holds no line or its columns cannot be told.
+        InputError: names the source if it is missing, of no known kind, holds no line or its columns cannot be told.
     """
     path = Path(source)
     wanted = split and SPLIT_NAMES.get(split, split)
@@ -97,10 +99,10 @@ def load_lines(
                     if skipped is not None:
                         skipped.extend((name, *item) for item in found.skipped)
     except ModuleNotFoundError as error:
-        raise ValueError(f"{source}: {error}") from None
+        raise InputError(f"{source}: {error}") from None
     if loaded and not streaming and not any(map(len, loaded.values())):
         summary = ", ".join(f"{count} × {reason}" for reason, count in reasons.most_common())
-        raise ValueError(f"{source}: no line can be used; {summary or 'there is none'}.")
+        raise InputError(f"{source}: no line can be used; {summary or 'there is none'}.")
     title = path.stem if path.is_file() else Path(os.path.abspath(path)).name  # of `.` too
     loaded = {name: add_source(lines, title) for name, lines in loaded.items()}
     if split is not None:
@@ -113,12 +115,12 @@ def load_sources(sources: Iterable[str | os.PathLike], split: str) -> Dataset:
     The lines of several data sets in one, their columns cut down to `image`, `text` and `source`.
 
     Raises:
-        ValueError: if none of the sources has the split.
+        InputError: if none of the sources has the split.
     """
     parts = [load_lines(source, split) for source in sources]
     parts = [part.select_columns(["image", "text", "source"]) for part in parts if part is not None]
     if not parts:
-        raise ValueError(
+        raise InputError(
             f"None of the data sets has a {split} split. scripts/prepare_dataset.py makes one, with --split-by page, "
             "writer or line."
         )
@@ -145,7 +147,7 @@ def split_readers(
     For each split a function that reads it; `None` for what `datasets` itself reads.
 
     Raises:
-        ValueError: if it is a file of no known kind, or two lists or stores are of one split.
+        InputError: if it is a file of no known kind, or two lists or stores are of one split.
     """
     read_list = {
         ".ln": partial(read_ln, image_root=image_root),
@@ -160,7 +162,7 @@ def split_readers(
             return {split_of(path.stem) or "train": partial(read_list[suffix], path)}
         if suffix == ".xml":
             return {"train": partial(read_pages, [path], path.parent)}
-        raise ValueError(f"{path}: not a list (.ln, .tsv, .txt), a page (.xml) or a Parquet file.")
+        raise InputError(f"{path}: not a list (.ln, .tsv, .txt), a page (.xml) or a Parquet file.")
 
     folders = split_folders(path)
     stores: dict[str, partial] = {}
@@ -188,10 +190,10 @@ def split_readers(
 
 
 def add_reader(readers: dict[str, partial], split: str, reader: partial) -> None:
-    """Adds what reads a file, its first argument, for a split; a `ValueError` names both if the split has one."""
+    """Adds what reads a file, its first argument, for a split; an `InputError` names both if the split has one."""
     if split in readers:
         first, second = readers[split].args[0], reader.args[0]
-        raise ValueError(f"{first} and {second.name} are both {split}; give one.")
+        raise InputError(f"{first} and {second.name} are both {split}; give one.")
     readers[split] = reader
 
 
@@ -216,16 +218,16 @@ def load_native(source: str | os.PathLike, streaming: bool) -> dict[str, Dataset
     elif re.fullmatch(r"[\w.-]+/[\w.-]+", str(source)):
         options = {"path": str(source)}
     else:
-        raise ValueError(f"{source}: there is no such file or folder.")
+        raise InputError(f"{source}: there is no such file or folder.")
     try:
         data = load_dataset(**options, streaming=streaming)
     except Exception as error:  # `datasets` raises many kinds
         remedy = "give Parquet files or images with metadata" if path.exists() else "no such folder, nor Hub data set"
-        raise ValueError(f"{source}: no lines found; {remedy}. ({error})") from None
+        raise InputError(f"{source}: no lines found; {remedy}. ({error})") from None
     known = {name: SPLIT_NAMES.get(name, name) for name in data}
     known = {name: name if other in data else other for name, other in known.items()}
     if len(set(known.values())) < len(known):
-        raise ValueError(f"{source}: two of its splits {', '.join(known)} are the same; rename one.")
+        raise InputError(f"{source}: two of its splits {', '.join(known)} are the same; rename one.")
     return {known[name]: lines for name, lines in data.items()}
 
 
@@ -234,10 +236,10 @@ def standard_columns(
 ) -> Dataset | IterableDataset:
     """Names the columns of images and texts `image` and `text`, not decoded and never `None`; others stay."""
     if lines.features is None:
-        raise ValueError(f"{where}: its columns are not known before it is read; load it without streaming.")
+        raise InputError(f"{where}: its columns are not known before it is read; load it without streaming.")
     labels_are_texts = lines.features.get("label") == Value("string")
     if set(lines.column_names) <= {"image", "label"} and not (text_column or labels_are_texts):  # images alone
-        raise ValueError(f"{where}: images without texts; give metadata.jsonl or metadata.csv with file_name and text.")
+        raise InputError(f"{where}: images without texts; give metadata.jsonl or metadata.csv with file_name and text.")
     image_column = find_image_column(lines.features, image_column, where)
     text_column = find_text_column(lines.features, text_column, where)
     for name, found in (("image", image_column), ("text", text_column)):

@@ -6,6 +6,8 @@ from collections import Counter
 
 from datasets import Dataset, DatasetDict
 
+from htr_convtext.errors import InputError
+
 
 logger = logging.getLogger(__name__)
 
@@ -24,13 +26,13 @@ def split_by_group(
         seed: Of the draw.
 
     Raises:
-        ValueError: if there is no such column, a line has no value, the shares leave nothing to train on, or there are
+        InputError: if there is no such column, a line has no value, the shares leave nothing to train on, or there are
             too few groups.
     """
     if column not in (*lines.column_names, "line"):
-        raise ValueError(f"There is no column {column!r} to split by; there are {', '.join(lines.column_names)}.")
+        raise InputError(f"There is no column {column!r} to split by; there are {', '.join(lines.column_names)}.")
     if min(validation, test) < 0 or validation + test >= 1:
-        raise ValueError(f"The shares {validation} and {test} must not be negative and must leave lines to train on.")
+        raise InputError(f"The shares {validation} and {test} must not be negative and must leave lines to train on.")
     if column in lines.column_names:
         groups = list(lines[column])
     else:
@@ -38,7 +40,7 @@ def split_by_group(
         groups = list(range(len(lines)))
     without = sum(group is None or group == "" for group in groups)
     if without:
-        raise ValueError(f"{without} of {len(lines)} lines have no {column} to split by.")
+        raise InputError(f"{without} of {len(lines)} lines have no {column} to split by.")
     sizes = Counter(groups)
     order = sorted(sizes)
     random.Random(seed).shuffle(order)
@@ -49,7 +51,7 @@ def split_by_group(
             reached += sizes[order[-1]]
             split_of_group[order.pop()] = split
     if not order:
-        raise ValueError(f"{len(sizes)} different values of {column} are too few to split by.")
+        raise InputError(f"{len(sizes)} different values of {column} are too few to split by.")
     indices: dict[str, list[int]] = {"train": [], "validation": [], "test": []}
     for index, group in enumerate(groups):
         indices[split_of_group.get(group, "train")].append(index)

@@ -10,6 +10,8 @@ from typing import Literal
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
+from htr_convtext.errors import InputError
+
 
 @dataclass(frozen=True)
 class TextPolicy:
@@ -25,7 +27,7 @@ class TextPolicy:
             looked for after the Unicode form, so combining ones need `"NFD"`, or a composed key.
 
     Raises:
-        ValueError: names the setting that is not one of these, or that would change its own output.
+        InputError: names the setting that is not one of these, or that would change its own output.
     """
 
     unicode_form: Literal["NFC", "NFD", "NFKC", "NFKD"] | None = "NFC"
@@ -41,13 +43,13 @@ class TextPolicy:
         }
         for name, values in choices.items():
             if getattr(self, name) not in values:
-                raise ValueError(f"Text policy: {name} must be one of {values}, got {getattr(self, name)!r}.")
+                raise InputError(f"Text policy: {name} must be one of {values}, got {getattr(self, name)!r}.")
         if not all(isinstance(text, str) for pair in self.abbreviations.items() for text in pair):
-            raise ValueError("Text policy: abbreviations must map texts to texts.")
+            raise InputError("Text policy: abbreviations must map texts to texts.")
         replaced = {*self.abbreviations, "ſ"} if self.long_s == "s" else set(self.abbreviations)
         for sign, text in self.abbreviations.items():
             if not sign or any(other in text for other in replaced):
-                raise ValueError(f"Text policy: {text!r}, written for {sign!r}, holds a sign that is replaced itself.")
+                raise InputError(f"Text policy: {text!r}, written for {sign!r}, holds a sign that is replaced itself.")
 
     def __call__(self, text: str) -> str:
         text = unicodedata.normalize(self.unicode_form, text) if self.unicode_form else text
@@ -76,13 +78,13 @@ class TextPolicy:
 
         Raises:
             OSError: if there is no such file.
-            ValueError: names the file if it holds anything else.
+            InputError: names the file if it holds anything else.
         """
         with open(path, encoding="utf-8") as handle:
             try:
                 return cls(**json.load(handle))
             except (TypeError, AttributeError, ValueError) as error:
-                raise ValueError(f"{path}: not a text policy. ({error})") from None
+                raise InputError(f"{path}: not a text policy. ({error})") from None
 
     def to_file(self, path: str | os.PathLike) -> None:
         """Writes the settings as a JSON object."""

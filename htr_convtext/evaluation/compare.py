@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from htr_convtext.errors import InputError
+
 from . import charts
 from .alignment import differences
 from .intervals import SEED, group_lines, interval, resample
@@ -36,7 +38,7 @@ def load_runs(folders: Sequence[str | os.PathLike]) -> list[Run]:
     Loads runs under the names of their folders, or their whole paths if two names are the same.
 
     Raises:
-        ValueError: names the folder that is no run or differs from the first in its lines, ground truth or text policy.
+        InputError: names the folder that is no run or differs from the first in its lines, ground truth or text policy.
     """
     paths = [Path(folder) for folder in folders]
     names = [path.resolve().name for path in paths]
@@ -48,10 +50,10 @@ def load_runs(folders: Sequence[str | os.PathLike]) -> list[Run]:
             report = json.loads(file.read_text(encoding="utf-8"))
             model, policy = report["model"], report["policy"]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{file}: not a report of evaluate.py; measure again. ({error})") from None
+            raise InputError(f"{file}: not a report of evaluate.py; measure again. ({error})") from None
         runs.append(Run(name if names.count(name) == 1 else str(path), model, policy, lines))
         if len({run.name for run in runs}) < len(runs):
-            raise ValueError(f"{path} is given twice.")
+            raise InputError(f"{path} is given twice.")
         _check_pair(runs[0], runs[-1])
     return runs
 
@@ -59,7 +61,7 @@ def load_runs(folders: Sequence[str | os.PathLike]) -> list[Run]:
 def _check_pair(first: Run, other: Run) -> None:
     keys = [set(zip(run.lines["source"], run.lines["index"], strict=True)) for run in (first, other)]
     if keys[0] != keys[1]:
-        raise ValueError(
+        raise InputError(
             f"{first.name} and {other.name} were not measured on the same lines: {len(keys[0] - keys[1])} are only in "
             f"the first, {len(keys[1] - keys[0])} only in the second. Measure both with the same --data and --split."
         )
@@ -67,7 +69,7 @@ def _check_pair(first: Run, other: Run) -> None:
     texts = [run.lines.sort_values(order)["reference"].to_numpy() for run in (first, other)]
     unequal = int((texts[0] != texts[1]).sum())
     if unequal or first.policy != other.policy:
-        raise ValueError(
+        raise InputError(
             f"{first.name} and {other.name} were not measured against the same ground truth ({unequal} lines differ). "
             "Measure both on the same data with the same --text-policy."
         )

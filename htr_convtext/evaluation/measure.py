@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from htr_convtext.data import TextPolicy
+from htr_convtext.errors import InputError
 
 from .alignment import confusions, differences
 from .calibration import reliability, risk_coverage
@@ -50,11 +51,11 @@ def to_table(predictions: Iterable[Prediction]) -> pd.DataFrame:
     Predictions with their counts (`count_lines`), one row a line, in the order of their sets and rows.
 
     Raises:
-        ValueError: if there are none.
+        InputError: if there are none.
     """
     lines = pd.DataFrame([asdict(prediction) for prediction in predictions])
     if lines.empty:
-        raise ValueError("There are no lines to measure.")
+        raise InputError("There are no lines to measure.")
     first = {source: rank for rank, source in enumerate(lines["source"].unique())}
     lines = lines.sort_values(
         ["source", "index"], key=lambda column: column.map(first) if column.name == "source" else column
@@ -90,7 +91,7 @@ def measure(predictions: Iterable[Prediction], policy: TextPolicy, charset: str)
         `"all"`, the same over all lines with `"mean_of_sets"` (rates and intervals).
 
     Raises:
-        ValueError: if there are no predictions.
+        InputError: if there are no predictions.
     """
     lines = to_table(predictions)
     lines["pieces"] = differences(lines["reference"], lines["text"])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from htr_convtext.pages import Page, PageLine
+from htr_convtext.documents import Page, PageLine
 
 from .metrics import count_lines
 

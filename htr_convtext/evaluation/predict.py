@@ -9,9 +9,8 @@ from pathlib import Path
 from datasets import Dataset
 
 from htr_convtext.data import TextPolicy, load_lines
-from htr_convtext.data.lines import open_line
-from htr_convtext.recognition import read_lines
-from modeling_htr_convtext import HTRConvTextPipeline
+from htr_convtext.errors import InputError
+from htr_convtext.recognizer import Recognizer
 
 
 @dataclass(frozen=True)
@@ -46,12 +45,12 @@ def load_sets(sources: Iterable[str | os.PathLike], split: str) -> dict[str, Dat
     without lines in that split is `None`, under its path.
 
     Raises:
-        ValueError: names the source that cannot be read, or is given twice.
+        InputError: names the source that cannot be read, or is given twice.
     """
     sets, seen = {}, set()
     for source in map(str, sources):
         if source in seen:
-            raise ValueError(f"{source} is given twice.")
+            raise InputError(f"{source} is given twice.")
         seen.add(source)
         lines = load_lines(source, split)
         names = lines["source"] if lines else []
@@ -65,26 +64,26 @@ def load_sets(sources: Iterable[str | os.PathLike], split: str) -> dict[str, Dat
 
 
 def predict_lines(
-    pipeline: HTRConvTextPipeline, source: str, lines: Dataset, policy: TextPolicy, batch_size: int = 16
+    recognizer: Recognizer, source: str, lines: Dataset, policy: TextPolicy, batch_size: int = 16
 ) -> Iterator[Prediction]:
     """
     Reads `lines` (columns `image`, not decoded, and `text`; `page` and `writer` if known) in their order.
 
     `index` of a prediction is the row of its line.
     """
-    results = read_lines(pipeline, lines, batch_size, lambda line: open_line(line["image"]))
-    for index, (line, result) in enumerate(zip(lines, results, strict=True)):
+    readings = recognizer.read((line["image"] for line in lines), batch_size)
+    for index, (line, reading) in enumerate(zip(lines, readings, strict=True)):
         page, writer = (line.get(column) for column in ("page", "writer"))
         yield Prediction(
             source=source,
             index=index,
             name=line["image"]["path"],
             reference=policy(line["text"]),
-            text=policy(result.get("text", "")),
-            score=result.get("score", 0.0),
+            text=policy(reading.text),
+            score=reading.score,
             page=None if page in (None, "") else str(page),
             writer=None if writer in (None, "") else str(writer),
-            error=result.get("error"),
+            error=reading.error,
         )
 
 
@@ -93,13 +92,13 @@ def read_predictions(folder: str | os.PathLike) -> list[Prediction]:
     The predictions that `scripts/evaluate.py` wrote to a folder.
 
     Raises:
-        ValueError: names the file if it is missing or a line of it is no prediction.
+        InputError: names the file if it is missing or a line of it is no prediction.
     """
     path = Path(folder) / "predictions.jsonl"
     try:
         rows = path.read_text(encoding="utf-8").split("\n")
         return [Prediction(**json.loads(row)) for row in rows if row]
     except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}; give folders written by evaluate.py --output.") from None
+        raise InputError(f"{path}: {error.strerror}; give folders written by evaluate.py --output.") from None
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{path}: not predictions of evaluate.py, or an interrupted run. ({error})") from None
+        raise InputError(f"{path}: not predictions of evaluate.py, or an interrupted run. ({error})") from None

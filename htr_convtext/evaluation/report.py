@@ -9,6 +9,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
+from htr_convtext.errors import InputError
+
 from . import charts
 from .alignment import character_name, differences, visible
 from .predict import Prediction
@@ -30,7 +32,7 @@ def write_report(
     Args:
         report: Of `measure`, with the names of the `"model"` and the `"split"` added.
         predictions: The lines that were measured; those with the most errors are shown.
-        image_of: Opens the image of a line; may raise `ValueError` if it cannot.
+        image_of: Opens the image of a line; may raise `InputError` if it cannot.
     """
     predictions = list(predictions)
     pieces = differences([line.reference for line in predictions], [line.text for line in predictions])
@@ -87,7 +89,7 @@ def interval(bounds: Sequence[float], signed: bool = False) -> str:
 def _data_uri(prediction: Prediction, image_of: Callable[[Prediction], Image.Image]) -> str | None:
     try:
         image = image_of(prediction)
-    except ValueError:
+    except InputError:
         return None
     image.thumbnail(IMAGE_SIZE)
     stream = io.BytesIO()

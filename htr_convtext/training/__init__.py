@@ -1,13 +1,13 @@
-"""Training HTR-ConvText."""
+"""Training line recognisers."""
 
 from .arguments import LineTrainingArguments, ModelArguments, parse_arguments, parse_weights
 from .build import build_model, find_text_policy
 from .checkpoints import find_checkpoint, is_finished, last_checkpoint
-from .trainer import HTRConvTextTrainer, character_metrics
+from .trainer import LineTrainer, character_metrics
 
 
 __all__ = [
-    "HTRConvTextTrainer",
+    "LineTrainer",
     "LineTrainingArguments",
     "ModelArguments",
     "build_model",

@@ -14,6 +14,7 @@ from transformers import HfArgumentParser, TrainingArguments
 from transformers.integrations import is_tensorboard_available
 
 from htr_convtext.charsets import CHARSET_HELP
+from htr_convtext.errors import InputError
 
 
 logger = logging.getLogger(__name__)
@@ -31,23 +32,31 @@ class ModelArguments:
             "kept; characters that are new in the training text are added to its charset, or `charset` replaces it."
         },
     )
-    size: Literal["tiny", "small", "base"] = field(default="tiny", metadata={"help": "Network."})
-    image_preparation: Literal["aspect", "published"] = field(
-        default="aspect",
+    size: Literal["tiny", "small", "base"] | None = field(
+        default=None, metadata={"help": "Network; by default tiny. A saved model has its own."}
+    )
+    image_preparation: Literal["aspect", "published"] | None = field(
+        default=None,
         metadata={
-            "help": "Lines keep their aspect ratio, or are squashed and padded to 64 x 512 pixels as in the "
-            "published system; then height, max_width and horizontal_scale have no effect."
+            "help": "Lines keep their aspect ratio (by default), or are squashed and padded to 64 x 512 pixels as in "
+            "the published system, which has its own height, max_width and horizontal_scale."
         },
     )
-    height: int = field(default=64, metadata={"help": "Height of the line images in pixels, 1 to 64."})
-    max_width: int = field(default=0, metadata={"help": "Widest line in pixels; 0 is 32 times the height."})
-    horizontal_scale: float = field(default=1.0, metadata={"help": "Width in units of the aspect-true width."})
+    height: int | None = field(
+        default=None, metadata={"help": "Height of the line images in pixels, 1 to 64; by default 64."}
+    )
+    max_width: int | None = field(
+        default=None, metadata={"help": "Widest line in pixels; by default 32 times the height."}
+    )
+    horizontal_scale: float | None = field(
+        default=None, metadata={"help": "Width in units of the aspect-true width; by default 1."}
+    )
     charset: str | None = field(
         default=None,
         metadata={"help": f"Characters to learn: {CHARSET_HELP}. By default those of the training text."},
     )
-    min_character_count: int = field(
-        default=1, metadata={"help": "Characters rarer than this in the training text are left out of the charset."}
+    min_character_count: int | None = field(
+        default=None, metadata={"help": "Characters rarer than this in the training text are left out of the charset."}
     )
     text_policy: str | None = field(
         default=None,
@@ -56,15 +65,28 @@ class ModelArguments:
             "the model, else Unicode form NFC, spaces folded."
         },
     )
-    use_tcm: bool = field(default=True, metadata={"help": "Train with the Textual Context Module."})
-    ctc_loss_weight: float = field(default=0.1, metadata={"help": "Weight of the CTC loss."})
-    tcm_loss_weight: float = field(default=1.0, metadata={"help": "Weight of the textual context loss."})
-    masking: Literal["none", "span", "block", "single"] = field(
-        default="none", metadata={"help": "Hide a share of the frames while training: in spans, blocks or one by one."}
+    use_tcm: bool | None = field(
+        default=None, metadata={"help": "Train with the Textual Context Module; by default True."}
     )
-    hidden_dropout: float = field(default=0.1, metadata={"help": "Dropout of the sub-layers of the encoder."})
-    attention_dropout: float = field(default=0.1, metadata={"help": "Dropout of its attention weights."})
-    drop_path_rate: float = field(default=0.1, metadata={"help": "Stochastic depth of its last block."})
+    ctc_loss_weight: float | None = field(default=None, metadata={"help": "Weight of the CTC loss; by default 0.1."})
+    tcm_loss_weight: float | None = field(
+        default=None, metadata={"help": "Weight of the textual context loss; by default 1."}
+    )
+    masking: Literal["none", "span", "block", "single"] | None = field(
+        default=None,
+        metadata={
+            "help": "Hide a share of the frames while training: in spans, blocks or one by one; by default none."
+        },
+    )
+    hidden_dropout: float | None = field(
+        default=None, metadata={"help": "Dropout of the sub-layers of the encoder; by default 0.1."}
+    )
+    attention_dropout: float | None = field(
+        default=None, metadata={"help": "Dropout of its attention weights; by default 0.1."}
+    )
+    drop_path_rate: float | None = field(
+        default=None, metadata={"help": "Stochastic depth of its last block; by default 0.1."}
+    )
     augmentation: Literal["none", "published", "default"] = field(
         default="default",
         metadata={"help": "Changes to the training images: none, the three of the published recipe, or all."},
@@ -73,6 +95,16 @@ class ModelArguments:
     preview: str | None = field(
         default=None, metadata={"help": "PNG file for a picture of augmented training lines; then nothing is trained."}
     )
+
+    # What a family of models may have; each says what it does with them (`families`).
+    NETWORK = (
+        "size", "image_preparation", "height", "max_width", "horizontal_scale", "use_tcm", "ctc_loss_weight",
+        "tcm_loss_weight", "masking", "hidden_dropout", "attention_dropout", "drop_path_rate",
+    )  # fmt: skip
+
+    def network_settings(self) -> dict[str, Any]:
+        """The settings of network and images that were given."""
+        return {name: getattr(self, name) for name in self.NETWORK if getattr(self, name) is not None}
 
 
 MAX_STEPS = 10_000
@@ -143,20 +175,20 @@ class LineTrainingArguments(TrainingArguments):
         self.save_steps = self.save_steps or self.eval_steps
         by_steps = self.eval_strategy == self.save_strategy == "steps"
         if self.load_best_model_at_end and by_steps and self.save_steps != self.eval_steps:
-            raise ValueError("save_steps must be eval_steps, or else the best model is not always saved.")
+            raise InputError("save_steps must be eval_steps, or else the best model is not always saved.")
         if self.max_minutes < 0 or self.sam_rho < 0 or not 0 <= self.ema_decay < 1:
-            raise ValueError("max_minutes and sam_rho must not be negative, ema_decay must be in [0, 1).")
+            raise InputError("max_minutes and sam_rho must not be negative, ema_decay must be in [0, 1).")
         parse_weights(self.source_weights)  # what is wrong with them is said before anything is read
         if self.max_minutes:
             if 0 < self.warmup_steps < 1:
-                raise ValueError("With max_minutes warmup_steps must be a number of steps, not a share of them.")
+                raise InputError("With max_minutes warmup_steps must be a number of steps, not a share of them.")
             self.max_steps, self.disable_tqdm = 10**9, True  # a bar of steps would say nothing
         self.dataloader_persistent_workers &= self.dataloader_num_workers > 0
         super().__post_init__()
         if self.lr_scheduler_type != TrainingArguments.lr_scheduler_type:
-            raise ValueError("lr_scheduler_type has no effect: the schedule is a warm-up and half a cosine.")
+            raise InputError("lr_scheduler_type has no effect: the schedule is a warm-up and half a cosine.")
         if self.save_only_model and self.ema_decay:
-            raise ValueError("save_only_model leaves out the averaged weights; give ema_decay 0 with it.")
+            raise InputError("save_only_model leaves out the averaged weights; give ema_decay 0 with it.")
         if self.n_gpu > 1:
             logger.warning("One process uses one GPU of %d; torchrun --nproc_per_node uses them all.", self.n_gpu)
             self._n_gpu = 1
@@ -169,17 +201,17 @@ def parse_weights(words: Iterable[str]) -> dict[str, float]:
     The weights of `NAME=WEIGHT ...`.
 
     Raises:
-        ValueError: names the word that is not of this form.
+        InputError: names the word that is not of this form.
     """
     weights = {}
     for word in words:
         name, _, weight = word.rpartition("=")
         try:
             weights[name] = float(weight)
-        except ValueError:
+        except InputError:
             name = ""
         if not name:
-            raise ValueError(f"{word!r} is not a data set and its weight, such as letters=2.5.")
+            raise InputError(f"{word!r} is not a data set and its weight, such as letters=2.5.")
     return weights
 
 
@@ -197,7 +229,7 @@ def parse_arguments(arguments: list[str], **parser_options) -> tuple[ModelArgume
     if arguments and arguments[0].endswith((".yaml", ".yml")):
         try:
             arguments = [*yaml_as_command_line(arguments[0]), *arguments[1:]]
-        except (OSError, ValueError) as error:
+        except (OSError, InputError) as error:
             parser.error(str(error))
     try:
         return parser.parse_args_into_dataclasses(arguments)
@@ -211,18 +243,18 @@ def yaml_as_command_line(path: str | os.PathLike) -> list[str]:
 
     Raises:
         OSError: if there is no such file.
-        ValueError: names the file if it is no mapping of names to values or lists of values.
+        InputError: names the file if it is no mapping of names to values or lists of values.
     """
     try:
         settings = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not YAML. ({error})") from None
+        raise InputError(f"{path}: not YAML. ({error})") from None
     if not isinstance(settings, dict):
-        raise ValueError(f"{path}: must map the names of settings to their values.")
+        raise InputError(f"{path}: must map the names of settings to their values.")
     words = []
     for name, value in settings.items():
         values = value if isinstance(value, list) else [value]
         if value is None or any(isinstance(item, (dict, list)) for item in values):
-            raise ValueError(f"{path}: the value of {name} must be a text, a number, true or false, or a list of them.")
+            raise InputError(f"{path}: the value of {name} must be a text, a number, true or false, or a list of them.")
         words += [f"--{name}", *map(str, values)]
     return words

@@ -11,8 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
-
-from modeling_htr_convtext import HTRConvTextForCTC
+from transformers import PreTrainedModel
 
 
 AVERAGE_FILE = "ema.safetensors"
@@ -90,7 +89,7 @@ class WeightAverage:
             self.average.n_averaged.fill_(int(file.metadata()["updates"]))
 
 
-def load_average(model: HTRConvTextForCTC, folder: str | os.PathLike) -> bool:
+def load_average(model: PreTrainedModel, folder: str | os.PathLike) -> bool:
     """
     Loads the averaged weights of a checkpoint into `model`, which may lack the parts that only training needs.
 

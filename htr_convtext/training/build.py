@@ -1,12 +1,15 @@
 """The model and processor that a training run starts from."""
 
 from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedModel, ProcessorMixin
 
 from htr_convtext.charsets import charset_tokenizer
 from htr_convtext.data import TextPolicy
-from htr_convtext.loading import BUNDLED_MODEL, load_model
-from modeling_htr_convtext import HTRConvTextConfig, HTRConvTextForCTC
-from processing import HTRConvTextImageProcessor, HTRConvTextProcessor, HTRConvTextTokenizer
+from htr_convtext.errors import InputError
+from htr_convtext.families import DEFAULT_FAMILY, family_of
+from htr_convtext.loading import load_config, load_model, load_processor
 
 from .arguments import ModelArguments
 
@@ -17,7 +20,7 @@ def find_text_policy(arguments: ModelArguments) -> TextPolicy:
 
     Raises:
         OSError: if there is no file as given.
-        ValueError: names the data sets that differ, or the file that is no policy.
+        InputError: names the data sets that differ, or the file that is no policy.
     """
     if arguments.text_policy:
         return TextPolicy.from_file(arguments.text_policy)
@@ -25,21 +28,17 @@ def find_text_policy(arguments: ModelArguments) -> TextPolicy:
     found = {str(file): TextPolicy.from_file(file) for file in files if file.is_file()}
     policies = list(found.values())
     if any(policy != policies[0] for policy in policies):
-        raise ValueError(f"{' and '.join(found)} have different text policies; give --text_policy.")
+        raise InputError(f"{' and '.join(found)} have different text policies; give --text_policy.")
     if policies:
         return policies[0]
     if arguments.model:
-        return TextPolicy.of(HTRConvTextTokenizer.from_pretrained(_model_source(arguments.model)))
+        return TextPolicy.of(load_processor(arguments.model).tokenizer)
     return TextPolicy()
-
-
-def _model_source(model: str) -> str | Path:
-    return BUNDLED_MODEL if model == "bundled" else model
 
 
 def build_model(
     arguments: ModelArguments, texts: list[str], text_policy: TextPolicy | None = None
-) -> tuple[HTRConvTextForCTC, HTRConvTextProcessor]:
+) -> tuple[PreTrainedModel, ProcessorMixin]:
     """
     A new network for the characters of `texts`, or a saved one that is grown by those it does not know. With a charset
     both know exactly its characters; those that a saved one knew keep their weights.
@@ -47,43 +46,41 @@ def build_model(
     The tokenizer drops other characters and counts them, and keeps the text policy of the run.
 
     Raises:
-        ValueError: names the model, size or charset that cannot be used.
+        InputError: names the model, charset or setting that cannot be used.
     """
-    if not 1 <= arguments.height <= 64:
-        raise ValueError(f"--height {arguments.height}: lines may be 1 to 64 pixels high.")
     text_policy = text_policy or TextPolicy()
     composed = "NFC" if text_policy.unicode_form in ("NFC", "NFKC") else None
     handling = {"unknown": "drop", "unicode_form": composed}
+    settings = arguments.network_settings()
+    family = family_of(load_config(arguments.model)) if arguments.model else DEFAULT_FAMILY
     if arguments.charset:
-        tokenizer = charset_tokenizer(arguments.charset, **handling)
+        if arguments.min_character_count is not None:
+            raise InputError("--min_character_count has no effect with --charset; leave one of them out.")
+        tokenizer = charset_tokenizer(arguments.charset, family, **handling)
     else:
-        tokenizer = HTRConvTextTokenizer.from_corpus(texts, arguments.min_character_count, **handling)
-    training = {
-        "use_tcm": arguments.use_tcm,
-        "ctc_loss_weight": arguments.ctc_loss_weight,
-        "tcm_loss_weight": arguments.tcm_loss_weight,
-        "hidden_dropout": arguments.hidden_dropout,
-        "attention_dropout": arguments.attention_dropout,
-        "drop_path_rate": arguments.drop_path_rate,
-        "masking": None if arguments.masking == "none" else arguments.masking,
-    }
+        tokenizer = family.tokenizer_class.from_corpus(texts, arguments.min_character_count or 1, **handling)
     if arguments.model:
-        model, processor = load_model(_model_source(arguments.model), **training)
+        model, processor = load_model(arguments.model, **family.changes_for_training(settings))
+        family.change_processor(processor, settings)
+        refuse_other_settings(settings, family.settings_of(model, processor), f"the model {arguments.model}")
         if arguments.charset:
-            known = processor.tokenizer.encoder
-            model.replace_vocabulary([0, *(known.get(character) for character in tokenizer.charset)])
-            processor.tokenizer = tokenizer
+            family.replace_charset(model, processor, tokenizer)
         else:
-            processor.tokenizer.add_characters(tokenizer.charset)
+            family.add_characters(model, processor, tokenizer.charset)
             processor.tokenizer.set_policy(**handling)
-            model.resize_vocabulary(len(processor.tokenizer))
     else:
-        model = HTRConvTextForCTC(HTRConvTextConfig.from_size(arguments.size, vocab_size=len(tokenizer), **training))
-        if arguments.image_preparation == "published":
-            image_processor = HTRConvTextImageProcessor.published()
-        else:
-            size = {"height": arguments.height, "width": arguments.max_width or 32 * arguments.height}
-            image_processor = HTRConvTextImageProcessor(size=size, horizontal_scale=arguments.horizontal_scale)
-        processor = HTRConvTextProcessor(image_processor, tokenizer)
+        model, processor = family.new_model(tokenizer, settings)
     text_policy.store_in(processor.tokenizer)
     return model, processor
+
+
+def refuse_other_settings(asked: dict[str, Any], found: dict[str, Any], where: str) -> None:
+    """
+    Raises:
+        InputError: names the settings that were asked for and are others in what is there.
+    """
+    other = [
+        f"--{name} {value} (there: {found.get(name)})" for name, value in asked.items() if found.get(name) != value
+    ]
+    if other:
+        raise InputError(f"{where} cannot be given {', '.join(other)}; leave that out.")

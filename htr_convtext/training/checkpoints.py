@@ -6,6 +6,8 @@ from pathlib import Path
 
 from transformers import TrainerState
 
+from htr_convtext.errors import InputError
+
 from .arguments import LineTrainingArguments
 
 
@@ -36,21 +38,21 @@ def find_checkpoint(folder: str | os.PathLike, resume: str | None) -> str | None
         resume: `"True"` for its newest checkpoint, if there is one; a checkpoint; `None` or `"False"` to start anew.
 
     Raises:
-        ValueError: if there is no such checkpoint, or the folder to start in holds a run.
+        InputError: if there is no such checkpoint, or the folder to start in holds a run.
     """
     if resume in ("True", "true"):
         return last_checkpoint(folder)
     if resume in (None, "False", "false"):
         if last_checkpoint(folder):
-            raise ValueError(
+            raise InputError(
                 f"{folder} holds a run already. Go on with --resume_from_checkpoint True, or choose another "
                 "--output_dir."
             )
         return None
     if not Path(resume, "trainer_state.json").is_file():
-        raise ValueError(f"{resume} is no checkpoint: it has no trainer_state.json.")
+        raise InputError(f"{resume} is no checkpoint: it has no trainer_state.json.")
     if Path(resume).resolve().parent != Path(folder).resolve() and last_checkpoint(folder):
-        raise ValueError(f"{folder} holds another run than {resume}; choose another --output_dir.")
+        raise InputError(f"{folder} holds another run than {resume}; choose another --output_dir.")
     return resume
 
 

@@ -19,14 +19,16 @@ def pad_to_common_width(inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tens
     return padded
 
 
-def character_share(labels: torch.Tensor) -> torch.Tensor:
+def character_share(labels: torch.Tensor, pad_token_id: int) -> torch.Tensor:
     """
     Characters of this process over their mean in all processes, a scalar.
+
+    `labels` are padded with `pad_token_id` or negative values.
 
     The mean over processes of losses that are means over characters is off by it. Masked characters, which the textual
     context loss counts double, count once here.
     """
-    count = (labels > 0).sum().float()
+    count = ((labels >= 0) & (labels != pad_token_id)).sum().float()
     return count / reduce(count.clone(), "mean").clamp(min=1)
 
 

@@ -2,12 +2,18 @@
 
 from pathlib import Path
 
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    PreTrainedTokenizerBase,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 from transformers.integrations import TensorBoardCallback
 
-from htr_convtext.data.lines import open_line
 from htr_convtext.evaluation.pictures import draw_samples
-from processing import HTRConvTextTokenizer
+from processing.images import open_image
 
 
 try:
@@ -47,7 +53,7 @@ class TrainingPictures(TrainerCallback):
     Needs a validation set with `image` and `text`.
     """
 
-    def __init__(self, trainer: Trainer, tokenizer: HTRConvTextTokenizer, num_samples: int = 8):
+    def __init__(self, trainer: Trainer, tokenizer: PreTrainedTokenizerBase, num_samples: int = 8):
         self.trainer, self.tokenizer = trainer, tokenizer
         count = len(trainer.eval_dataset)
         self.indices = sorted({count * number // num_samples for number in range(min(num_samples, count))})
@@ -57,7 +63,7 @@ class TrainingPictures(TrainerCallback):
         if not state.is_world_process_zero or self.trainer.last_predictions is None:
             return
         readings = [self.tokenizer.decode(self.trainer.last_predictions[index]) for index in self.indices]
-        images = [open_line(image) for image in self.lines["image"]]
+        images = [open_image(image) for image in self.lines["image"]]
         samples = draw_samples(images, self.lines["text"], readings)
         figures = {"curves": draw_curves(state.log_history), "samples": samples}
         for name, figure in figures.items():

@@ -1,4 +1,4 @@
-"""`transformers.Trainer` for CTC line recognition."""
+"""`transformers.Trainer` for line recognition."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -11,12 +11,11 @@ from datasets import Dataset
 from torch import distributed, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader, Sampler
-from transformers import EvalPrediction, Trainer, TrainerCallback, TrainerControl, TrainerState
+from transformers import EvalPrediction, PreTrainedTokenizerBase, Trainer, TrainerCallback, TrainerControl, TrainerState
 from transformers.trainer_utils import EvalLoopOutput, TrainOutput
 
 from htr_convtext.data import SimilarWidthSampler
 from htr_convtext.evaluation import error_rates
-from processing import HTRConvTextTokenizer
 
 from .arguments import LineTrainingArguments, parse_weights
 from .averaging import WeightAverage, load_average
@@ -29,7 +28,7 @@ from .schedule import LONGEST_WARMUP, cosine, warmup_cosine
 class _TrainerHooks(TrainerCallback):
     """What `Trainer` offers no method for."""
 
-    def __init__(self, trainer: "HTRConvTextTrainer"):
+    def __init__(self, trainer: "LineTrainer"):
         self.trainer = trainer
 
     def on_train_begin(self, args, state: TrainerState, control: TrainerControl, **kwargs):
@@ -46,9 +45,10 @@ class _TrainerHooks(TrainerCallback):
             self.trainer.average.update(model)
 
 
-class HTRConvTextTrainer(Trainer):
+class LineTrainer(Trainer):
     """
-    Trains CTC and, where the model has it, the Textual Context Module.
+    Trains a line recogniser of any family: the model says what its losses are (`loss_parts`), what its backbone is
+    (`freeze_backbone`) and what it reads (`read_ids`).
 
     - A training set with a column `width` is batched by it (`SimilarWidthSampler`); with `source_weights` its data
       sets, named in the column `source`, are weighed against one another.
@@ -57,14 +57,12 @@ class HTRConvTextTrainer(Trainer):
     - With `ema_decay` evaluation, the best model and the end of training have averaged weights; checkpoints hold both.
     - A step whose gradients are not finite changes no weights and is counted (`skipped_steps`).
     - The parts of the loss are logged beside their sum, those that are not finite left out.
-    - Predictions are the best id of each frame, the padding of each line set to the blank.
+    - Predictions are the ids that the model reads.
     - SIGTERM or Ctrl-C ends training after the step with a checkpoint: `stopped_by` is then the signal.
 
     Several processes compute what one would with their batches together: batch norm and the mean over characters are
     taken over all of them.
     """
-
-    LOSS_PARTS = ("ctc_loss", "tcm_loss")
 
     args: LineTrainingArguments
 
@@ -76,7 +74,7 @@ class HTRConvTextTrainer(Trainer):
     ):
         super().__init__(*args, **kwargs)
         if not isinstance(self.args, LineTrainingArguments):
-            raise TypeError("HTRConvTextTrainer needs `args=LineTrainingArguments(...)`.")
+            raise TypeError("LineTrainer needs `args=LineTrainingArguments(...)`.")
         self.augmentation = augmentation
         self.train_sampler: SimilarWidthSampler | None = None
         self.skipped_steps = 0
@@ -94,7 +92,7 @@ class HTRConvTextTrainer(Trainer):
         if self.args.world_size > 1:
             synchronize_batch_norm(self.model, self.args.device)
         if self.args.freeze_backbone:
-            self.model.model.backbone.requires_grad_(False)
+            self.model.freeze_backbone()
         self.average = WeightAverage(self.model, self.args.ema_decay) if self.args.ema_decay else None
 
     @property
@@ -222,18 +220,17 @@ class HTRConvTextTrainer(Trainer):
                     super().training_step(model, inputs)
 
     def compute_loss(self, model: nn.Module, inputs: dict, return_outputs: bool = False, num_items_in_batch=None):
-        if model.training and self.args.freeze_backbone:
-            self.model.model.backbone.eval()  # its batch norms keep their statistics
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)
         if model.training:
-            if self.args.world_size > 1 and outputs.get("tcm_loss") is not None:
-                share = character_share(inputs["labels"])
-                loss = loss + self.model.config.tcm_loss_weight * (share - 1) * outputs["tcm_loss"]
-                outputs["tcm_loss"] = share * outputs["tcm_loss"]
+            parts = {name: part for name, part in self.model.loss_parts.items() if outputs.get(name) is not None}
+            if self.args.world_size > 1:
+                share = character_share(inputs["labels"], self.model.config.pad_token_id)
+                for name in (name for name, part in parts.items() if part["mean_of"] == "characters"):
+                    loss = loss + parts[name]["weight"] * (share - 1) * outputs[name]
+                    outputs[name] = share * outputs[name]
             if len(self._micro_batches) < self.current_gradient_accumulation_steps:  # not in the second pass
-                for name in self.LOSS_PARTS:
-                    if outputs.get(name) is not None:
-                        self._loss_parts.setdefault(name, []).append(outputs[name].detach().float())
+                for name in parts:
+                    self._loss_parts.setdefault(name, []).append(outputs[name].detach().float())
         return (loss, outputs) if return_outputs else loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -303,20 +300,16 @@ class HTRConvTextTrainer(Trainer):
     def prediction_step(
         self, model: nn.Module, inputs: dict, prediction_loss_only: bool, ignore_keys: list[str] | None = None
     ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]:
-        """Loss, best ids `(batch_size, sequence_length)` and labels of a batch."""
+        """Loss, ids that were read `(batch_size, sequence_length)` and labels of a batch."""
         inputs = self._prepare_inputs(inputs)
         with torch.no_grad(), self.compute_loss_context_manager():
             loss, outputs = self.compute_loss(model, inputs, return_outputs=True)
         if prediction_loss_only:
             return loss, None, None
-        token_ids = outputs["logits"].argmax(-1)
-        if outputs.get("attention_mask") is not None:
-            blank = self.accelerator.unwrap_model(model).config.pad_token_id
-            token_ids = token_ids.masked_fill(outputs["attention_mask"] == 0, blank)
-        return loss.detach(), token_ids, inputs["labels"]
+        return loss.detach(), self.model.read_ids(outputs), inputs["labels"]
 
 
-def character_metrics(tokenizer: HTRConvTextTokenizer) -> Callable[[EvalPrediction], dict[str, float]]:
+def character_metrics(tokenizer: PreTrainedTokenizerBase) -> Callable[[EvalPrediction], dict[str, float]]:
     """
     `compute_metrics` for the trainer: CER and WER.
 

@@ -2,15 +2,8 @@
 
 import torch
 
-from htr_convtext import (
-    HTRConvTextConfig,
-    HTRConvTextForCTC,
-    HTRConvTextImageProcessor,
-    HTRConvTextModel,
-    HTRConvTextProcessor,
-    HTRConvTextTokenizer,
-)
-from modeling_htr_convtext import HTRConvTextPipeline
+from modeling_htr_convtext import HTRConvTextConfig, HTRConvTextForCTC, HTRConvTextModel, HTRConvTextPipeline
+from processing import HTRConvTextImageProcessor, HTRConvTextProcessor, HTRConvTextTokenizer
 
 
 CONFIG_CLASS, MODEL_CLASS, CTC_CLASS = HTRConvTextConfig, HTRConvTextModel, HTRConvTextForCTC

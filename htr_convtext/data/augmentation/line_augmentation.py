@@ -7,6 +7,8 @@ from importlib.util import find_spec
 import numpy as np
 import torch
 
+from htr_convtext.errors import InputError
+
 from .settings import AUGMENTATION_PRESETS, AugmentationSettings
 
 
@@ -41,10 +43,10 @@ class LineAugmentation:
             strength: Factor on all strengths.
 
         Raises:
-            ValueError: if there is no such preset, or the strength is negative.
+            InputError: if there is no such preset, or the strength is negative.
         """
         if preset not in AUGMENTATION_PRESETS:
-            raise ValueError(f"There is no augmentation {preset!r}; use one of {', '.join(AUGMENTATION_PRESETS)}.")
+            raise InputError(f"There is no augmentation {preset!r}; use one of {', '.join(AUGMENTATION_PRESETS)}.")
         return cls(AUGMENTATION_PRESETS[preset].scaled(strength))
 
     def __repr__(self) -> str:
@@ -66,15 +68,15 @@ class LineAugmentation:
             A new tensor of the same shape, type and device; the padding of a line is white.
 
         Raises:
-            ValueError: if the shapes are others.
+            InputError: if the shapes are others.
         """
         if pixel_values.ndim != 4 or pixel_values.shape[1] != 1:
-            raise ValueError(f"pixel_values must be (batch_size, 1, height, width), not {tuple(pixel_values.shape)}.")
+            raise InputError(f"pixel_values must be (batch_size, 1, height, width), not {tuple(pixel_values.shape)}.")
         batch_size, _, _, width = pixel_values.shape
         if pixel_mask is None:
             pixel_mask = pixel_values.new_ones(batch_size, width)
         elif pixel_mask.shape != (batch_size, width):
-            raise ValueError(f"pixel_mask must be {(batch_size, width)}, not {tuple(pixel_mask.shape)}.")
+            raise InputError(f"pixel_mask must be {(batch_size, width)}, not {tuple(pixel_mask.shape)}.")
         if seed is None:
             seed = int(torch.randint(2**63 - 1, ()))
         if pixel_values.numel() == 0 or not self.settings.active():

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from processing.image_processing_htr_convtext import to_grey
+from htr_convtext.errors import InputError
+from processing.images import to_grey
 
 from .line_augmentation import LineAugmentation
 from .settings import AugmentationSettings, Chance
@@ -41,10 +42,10 @@ def preview_augmentations(
         seed: Determines the draws.
 
     Raises:
-        ValueError: if there are no images, or one is not of such a shape.
+        InputError: if there are no images, or one is not of such a shape.
     """
     if not images:
-        raise ValueError("A preview of the augmentations needs at least one line.")
+        raise InputError("A preview of the augmentations needs at least one line.")
     rows: list[tuple[str, list[Image.Image]]] = []
     for image in images:
         pixels = line_tensor(image)
@@ -75,7 +76,7 @@ def line_tensor(image: torch.Tensor | Image.Image) -> torch.Tensor:
     if isinstance(image, Image.Image):
         return torch.from_numpy(np.asarray(to_grey(image), np.float32) / 255)[None, None]
     if image.ndim != 3 or image.shape[0] != 1 or 0 in image.shape:
-        raise ValueError(f"A line must be (1, height, width), not {tuple(image.shape)}.")
+        raise InputError(f"A line must be (1, height, width), not {tuple(image.shape)}.")
     return image[None].float().cpu()
 
 

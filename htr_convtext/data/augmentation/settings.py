@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, fields
 
+from htr_convtext.errors import InputError
+
 
 @dataclass(frozen=True)
 class Chance:
@@ -13,7 +15,7 @@ class Chance:
         strength: Largest change in units of the amount named in [`AugmentationSettings`].
 
     Raises:
-        ValueError: if either is out of its range.
+        InputError: if either is out of its range.
     """
 
     probability: float = 0.0
@@ -21,9 +23,9 @@ class Chance:
 
     def __post_init__(self):
         if not 0 <= self.probability <= 1:
-            raise ValueError(f"The probability of an augmentation must be 0 to 1; it is {self.probability}.")
+            raise InputError(f"The probability of an augmentation must be 0 to 1; it is {self.probability}.")
         if not 0 <= self.strength < float("inf"):
-            raise ValueError(f"The strength of an augmentation must be 0 or more; it is {self.strength}.")
+            raise InputError(f"The strength of an augmentation must be 0 or more; it is {self.strength}.")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from fontTools.ttLib import TTFont, TTLibError
 from PIL import ImageFont
 from scipy.ndimage import distance_transform_edt, maximum_filter
 
+from htr_convtext.errors import InputError
+
 
 BUNDLED_FONTS = Path(__file__).parents[2] / "fonts"
 SUFFIXES = (".ttf", ".otf")
@@ -60,7 +62,7 @@ def _open(path: str, size: int) -> ImageFont.FreeTypeFont:
     try:
         return ImageFont.truetype(path, size)
     except OSError as error:
-        raise ValueError(f"{path}: not a font that can be read. ({error})") from None
+        raise InputError(f"{path}: not a font that can be read. ({error})") from None
 
 
 @cache
@@ -69,7 +71,7 @@ def _characters(path: str) -> frozenset[str]:
         with TTFont(path, lazy=True) as font:
             return frozenset(map(chr, font.getBestCmap() or ()))
     except (OSError, TTLibError, AssertionError, KeyError) as error:
-        raise ValueError(f"{path}: not a font that can be read. ({error})") from None
+        raise InputError(f"{path}: not a font that can be read. ({error})") from None
 
 
 @cache
@@ -81,7 +83,7 @@ def _metrics(path: str) -> Metrics:
         _, _, _, descender = font.getbbox("pg", anchor="ls")
         sample = "none"
         if top >= 0:
-            raise ValueError(f"{path}: its letters leave no ink.")
+            raise InputError(f"{path}: its letters leave no ink.")
     else:  # no Latin letters: what the font says of itself
         ascent, descender = font.getmetrics()
         ascender, top, sample = -ascent, -ascent / 2, "".join(sorted(_characters(path))[-50:])
@@ -99,11 +101,11 @@ def find_fonts(folder: str | os.PathLike = BUNDLED_FONTS) -> list[LineFont]:
     The fonts of a folder and its sub-folders, in the order of their paths; by default those of the package.
 
     Raises:
-        ValueError: names the folder if it holds no font, or the file that cannot be read.
+        InputError: names the folder if it holds no font, or the file that cannot be read.
     """
     paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES)
     if not paths:
-        raise ValueError(f"{folder}: no fonts ({', '.join(SUFFIXES)}) there.")
+        raise InputError(f"{folder}: no fonts ({', '.join(SUFFIXES)}) there.")
     fonts = [LineFont(str(path)) for path in paths]
     for font in fonts:
         font.metrics  # noqa: B018  a damaged file is found here and not after some thousand lines

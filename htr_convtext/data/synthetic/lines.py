@@ -10,6 +10,7 @@ import numpy as np
 from datasets import Dataset, Features, Image, IterableDataset, Value
 
 from htr_convtext.data.items import code_stamp
+from htr_convtext.errors import InputError
 
 from .renderer import LineRenderer
 from .texts import LineTexts
@@ -35,7 +36,7 @@ def _render(texts: LineTexts, renderer: LineRenderer, seed: int, index: int) -> 
     Line number `index` of the lines of a seed: a dictionary with the columns of `synthetic_lines`.
 
     Raises:
-        ValueError: if 100 texts in a row cannot be written with a single font.
+        InputError: if 100 texts in a row cannot be written with a single font.
     """
     generator = np.random.default_rng((seed, index))
     for attempt in range(ATTEMPTS):
@@ -44,7 +45,7 @@ def _render(texts: LineTexts, renderer: LineRenderer, seed: int, index: int) -> 
             font = renderer.choose_font(text, generator)
             image = renderer(text, generator, font)
             break
-        except ValueError:
+        except InputError:
             if attempt == ATTEMPTS - 1:
                 raise
     stream = io.BytesIO()
@@ -97,13 +98,13 @@ def synthetic_lines(
         `None`), `writer` (name of the font), `width` and `height`.
 
     Raises:
-        ValueError: if no lines are asked for, the seed is negative, or no font can write a text.
+        InputError: if no lines are asked for, the seed is negative, or no font can write a text.
     """
     renderer = renderer or LineRenderer()
     if num_lines is None and not streaming:
-        raise ValueError("Only streaming can go on for ever; give num_lines.")
+        raise InputError("Only streaming can go on for ever; give num_lines.")
     if num_lines is not None and num_lines < 1:
-        raise ValueError(f"num_lines must be at least 1, not {num_lines}.")
+        raise InputError(f"num_lines must be at least 1, not {num_lines}.")
     texts, missing = texts.restricted_to(renderer.characters)
     if missing:
         logger.warning(

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, features
 
+from htr_convtext.errors import InputError
+
 from ..text_policy import TextPolicy
 from .fonts import LineFont, find_fonts
 from .paper import photograph
@@ -42,9 +44,9 @@ class LineRenderer:
         self.height = height
         self.style = style or SyntheticStyle()
         if not self.fonts:
-            raise ValueError("Rendering lines needs at least one font.")
+            raise InputError("Rendering lines needs at least one font.")
         if height < MIN_HEIGHT:
-            raise ValueError(f"Lines cannot be read at a height of {height} pixels; take {MIN_HEIGHT} or more.")
+            raise InputError(f"Lines cannot be read at a height of {height} pixels; take {MIN_HEIGHT} or more.")
 
     @property
     def characters(self) -> frozenset[str]:
@@ -57,7 +59,7 @@ class LineRenderer:
         One of the fonts that have every character of the text.
 
         Raises:
-            ValueError: names the characters that no font has, or says that no single font has all.
+            InputError: names the characters that no font has, or says that no single font has all.
         """
         needed = set(TextPolicy()(text)) - {" "}
         fitting = [font for font in self.fonts if needed <= font.characters]
@@ -65,7 +67,7 @@ class LineRenderer:
             return fitting[generator.integers(len(fitting))]
         missing = sorted(needed - self.characters)
         reason = f"no font has {' '.join(missing)}" if missing else "no single font has all of its characters"
-        raise ValueError(f"{text!r} cannot be written: {reason}.")
+        raise InputError(f"{text!r} cannot be written: {reason}.")
 
     def __call__(self, text: str, generator: np.random.Generator, font: LineFont | None = None) -> Image.Image:
         """
@@ -80,19 +82,19 @@ class LineRenderer:
             An image of mode L, dark on light, `height` pixels high.
 
         Raises:
-            ValueError: if the text is empty or too long, has a character without a glyph, or needs RAQM where Pillow
+            InputError: if the text is empty or too long, has a character without a glyph, or needs RAQM where Pillow
                 lacks it.
         """
         text = TextPolicy()(text)
         if not text or len(text) > MAX_CHARACTERS:
-            raise ValueError(f"A line has 1 to {MAX_CHARACTERS} characters, not {len(text)}: {text[:40]!r}.")
+            raise InputError(f"A line has 1 to {MAX_CHARACTERS} characters, not {len(text)}: {text[:40]!r}.")
         if needs_shaping(text) and not features.check("raqm"):
-            raise ValueError(
+            raise InputError(
                 f"{text!r} needs complex shaping, and this Pillow has no RAQM. Install Pillow's own wheel."
             )
         if font is None:
             font = self.choose_font(text, generator)
         elif missing := set(text) - {" "} - font.characters:
-            raise ValueError(f"{text!r} cannot be written: the font {font.name} has no {' '.join(sorted(missing))}.")
+            raise InputError(f"{text!r} cannot be written: the font {font.name} has no {' '.join(sorted(missing))}.")
         writing = write_line(text, font, self.height, self.style, generator)
         return photograph(writing, self.style, generator)

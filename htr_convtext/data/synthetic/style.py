@@ -5,6 +5,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from PIL import Image
 
+from htr_convtext.errors import InputError
+
 
 Range = tuple[float, float]
 
@@ -53,7 +55,7 @@ class SyntheticStyle:
         jpeg_quality: Quality of that JPEG.
 
     Raises:
-        ValueError: names the setting that is out of its bounds.
+        InputError: names the setting that is out of its bounds.
     """
 
     strength: float = 1.0
@@ -92,7 +94,7 @@ class SyntheticStyle:
         for field in fields(self):
             value = getattr(self, field.name)
             if not (value >= 0 if field.type is float else len(value) == 2 and value[0] <= value[1]):
-                raise ValueError(f"Synthetic style: {field.name} cannot be {value!r}.")
+                raise InputError(f"Synthetic style: {field.name} cannot be {value!r}.")
 
     def happens(self, chance: float, generator: np.random.Generator) -> bool:
         """Draws whether something of this chance is the case, more often with more strength."""

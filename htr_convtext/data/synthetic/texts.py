@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from htr_convtext.errors import InputError
+
 from ..text_policy import TextPolicy
 
 
@@ -31,7 +33,7 @@ class LineTexts:
         weights: Share of the lines to cut from each text, in any unit; by default each gives as many.
 
     Raises:
-        ValueError: if a text is empty, or there are not as many languages or weights as texts.
+        InputError: if a text is empty, or there are not as many languages or weights as texts.
     """
 
     def __init__(
@@ -44,14 +46,14 @@ class LineTexts:
         self.languages = list(languages) if languages else [None] * len(self.texts)
         shares = np.asarray(weights if weights else [1] * len(self.texts), dtype=np.float64)
         if not self.texts or not all(self.texts):
-            raise ValueError("Lines need texts to be cut from; one is empty.")
+            raise InputError("Lines need texts to be cut from; one is empty.")
         if not len(self.texts) == len(self.languages) == len(shares):
-            raise ValueError(
+            raise InputError(
                 f"{len(self.texts)} texts need as many languages and weights, "
                 f"not {len(self.languages)} and {len(shares)}."
             )
         if (shares < 0).any() or not 0 < shares.sum() < np.inf:
-            raise ValueError(f"Weights must be positive numbers, not {shares.tolist()}.")
+            raise InputError(f"Weights must be positive numbers, not {shares.tolist()}.")
         self.weights = shares / shares.sum()
 
     @classmethod
@@ -66,16 +68,16 @@ class LineTexts:
 
         Raises:
             OSError: if there is no such file.
-            ValueError: names the file if it is empty or not UTF-8.
+            InputError: names the file if it is empty or not UTF-8.
         """
         texts = []
         for path in paths:
             try:
                 texts.append(Path(path).read_text(encoding="utf-8"))
             except UnicodeDecodeError as error:
-                raise ValueError(f"{path}: not a text in UTF-8. ({error})") from None
+                raise InputError(f"{path}: not a text in UTF-8. ({error})") from None
             if not texts[-1].strip():
-                raise ValueError(f"{path}: empty.")
+                raise InputError(f"{path}: empty.")
         return cls(texts, languages, weights)
 
     def restricted_to(self, characters: Set[str]) -> tuple["LineTexts", Counter]:
@@ -83,7 +85,7 @@ class LineTexts:
         The texts without the words that have other characters, and how often each of these was found.
 
         Raises:
-            ValueError: if nothing is left of a text.
+            InputError: if nothing is left of a text.
         """
         missing = Counter()
         for text in self.texts:
@@ -93,7 +95,7 @@ class LineTexts:
         word = re.compile(rf"\S*[{re.escape(''.join(missing))}]\S*")
         texts = [word.sub("", text) for text in self.texts]
         if not all(map(str.strip, texts)):
-            raise ValueError("No font has the characters of one of the texts; give fonts for its script.")
+            raise InputError("No font has the characters of one of the texts; give fonts for its script.")
         return LineTexts(texts, self.languages, self.weights.tolist()), missing
 
     def __call__(self, generator: np.random.Generator) -> tuple[str, str | None]:

@@ -8,6 +8,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from scipy.ndimage import map_coordinates
 
+from htr_convtext.errors import InputError
+
 from .fonts import LineFont, Metrics
 from .style import SyntheticStyle, smooth_field
 
@@ -87,7 +89,7 @@ def write_line(
     _draw(plane, placed, room, origin)
     bounds = plane.getbbox()
     if bounds is None:
-        raise ValueError(f"{text!r} leaves no ink with the font {font.name}.")
+        raise InputError(f"{text!r} leaves no ink with the font {font.name}.")
     drawn = np.asarray(plane.crop(bounds)) >= VISIBLE
     ink = hand.extent(drawn, bounds[0] - room, bounds[1] - origin)
 

@@ -4,21 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
+from htr_convtext.reading import Character
+
 from .geometry import Points, bounding_box
 
 
 if TYPE_CHECKING:
     from lxml.etree import _ElementTree
-
-
-@dataclass(frozen=True)
-class Character:
-    """A character as it was read, and the columns of the cut line, in pixels, where it was seen."""
-
-    char: str
-    score: float
-    start: float
-    end: float
 
 
 @dataclass(frozen=True)

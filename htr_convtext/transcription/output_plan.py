@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .documents import Document
-from .outputs import ONE_PAGE_A_FILE, SUFFIXES
-from .page_images import PageImages
-from .xml_reader import root_name
+from htr_convtext.documents.files import Document
+from htr_convtext.documents.formats import ONE_PAGE_A_FILE, SUFFIXES
+from htr_convtext.documents.page_images import PageImages
+from htr_convtext.documents.xml_reader import root_name
+from htr_convtext.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def plan_outputs(
         overwrite: Whether files that are there may be of another format.
 
     Raises:
-        ValueError: names the two documents that would be written to one file, the file that is to be read and would be
+        InputError: names the two documents that would be written to one file, the file that is to be read and would be
             written over, or the one that is there already in another format.
     """
     outputs = []
@@ -62,10 +63,10 @@ def plan_outputs(
             continue
         source = output.document.layout or output.document.image
         if sources.setdefault(target, source) != source:
-            raise ValueError(f"{sources[target]} and {source} would both be written to {target}; do them apart.")
+            raise InputError(f"{sources[target]} and {source} would both be written to {target}; do them apart.")
         if target.resolve() in inputs:
-            raise ValueError(f"{target} would be written over; choose another --output.")
+            raise InputError(f"{target} would be written over; choose another --output.")
         root = ONE_PAGE_A_FILE.get(output_format)
         if root and not overwrite and target.exists() and root_name(target) != root:
-            raise ValueError(f"{target} is there, but not as <{root}>; choose another --output, or --overwrite it.")
+            raise InputError(f"{target} is there, but not as <{root}>; choose another --output, or --overwrite it.")
     return outputs

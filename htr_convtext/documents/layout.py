@@ -6,6 +6,8 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
+from htr_convtext.errors import InputError
+
 from .geometry import Points, bounding_box, scale_points
 from .page import Page, PageLine
 
@@ -23,13 +25,13 @@ def in_pixels(page: Page, image: Image.Image) -> Page:
     A line that has only a baseline is given a polygon around it.
 
     Raises:
-        ValueError: if the page is of another shape than the image.
+        InputError: if the page is of another shape than the image.
     """
     across, down = 1.0, 1.0
     if page.width and page.height:
         across, down = image.width / page.width, image.height / page.height
     if not 1 / SHAPE < across / down < SHAPE:
-        raise ValueError(
+        raise InputError(
             f"{page.image or 'the page'}: its lines were drawn on {page.width:g} × {page.height:g}, but the image is "
             f"{image.width} × {image.height}; give that image, or save it without EXIF rotation."
         )

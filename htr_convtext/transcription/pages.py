@@ -1,64 +1,61 @@
 """From the image of a page to its text."""
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import groupby
 
 from PIL import Image
 
-from htr_convtext.recognition import load_pipeline, read_lines
-from modeling_htr_convtext import HTRConvTextPipeline
+from htr_convtext.documents.geometry import LineCut, cut_line
+from htr_convtext.documents.layout import in_pixels
+from htr_convtext.documents.page import Page, PageLine, Word
+from htr_convtext.documents.page_images import PageImages
+from htr_convtext.errors import InputError
+from htr_convtext.reading import Character, LineReading
+from htr_convtext.recognizer import Recognizer, load_recognizer
 
-from .geometry import LineCut, cut_line
-from .layout import in_pixels
-from .page import Character, Page, PageLine, Word
-from .page_images import PageImages
 from .segmentation import Segmenter, default_segmenter
 
 
 def transcribe(
     path: str | os.PathLike,
-    pipeline: HTRConvTextPipeline | None = None,
+    recognizer: Recognizer | None = None,
     layout: Page | None = None,
     segmenter: Segmenter | None = None,
     number: int = 1,
     batch_size: int = 8,
-    decoder: Callable | None = None,
 ) -> Page:
     """
     Finds the lines of a page and reads them in order.
 
     Args:
         path: PNG, JPEG, TIFF, PDF and whatever else Pillow reads.
-        pipeline: From `load_pipeline`; by default with the bundled model.
+        recognizer: From `load_recognizer`; by default with the bundled model.
         layout: Regions and lines from elsewhere (`read_page`); by default they are found.
         segmenter: What finds them; by default `TextDetector`.
         number: Which page of a file with several, from 1.
-        decoder: In place of greedy decoding, for example `BeamSearch()`.
 
     Returns:
         The page in pixels of the image. A line that cannot be cut out has an `error` and keeps the text it had.
 
     Raises:
-        ValueError: names the file if it cannot be read.
+        InputError: names the file if it cannot be read.
         IndexError: if it has no page of this number.
         ModuleNotFoundError: names what must be installed.
     """
-    page = transcribe_image(PageImages(path)[number - 1], pipeline, layout, segmenter, batch_size, decoder)
+    page = transcribe_image(PageImages(path)[number - 1], recognizer, layout, segmenter, batch_size)
     return replace(page, image=page.image or os.path.basename(path), number=number)
 
 
 def transcribe_image(
     image: Image.Image,
-    pipeline: HTRConvTextPipeline | None = None,
+    recognizer: Recognizer | None = None,
     layout: Page | None = None,
     segmenter: Segmenter | None = None,
     batch_size: int = 8,
-    decoder: Callable | None = None,
 ) -> Page:
     """The same for an 8-bit RGB image."""
-    pipeline = pipeline or load_pipeline()
+    recognizer = recognizer or load_recognizer()
     if layout is None:
         layout = Page("", image.width, image.height, (segmenter or default_segmenter())(image))
     layout = in_pixels(layout, image)
@@ -68,20 +65,19 @@ def transcribe_image(
     for index, line in enumerate(lines):
         try:
             cuts[index] = cut_line(grey, line.polygon, line.baseline)
-        except ValueError as error:
+        except InputError as error:
             lines[index] = replace(line, error=str(error))
     images = [cut.image for cut in cuts.values()]
-    results = read_lines(pipeline, images, batch_size, return_characters=True, decoder=decoder)
-    for (index, cut), result in zip(cuts.items(), results, strict=True):
-        lines[index] = with_text(lines[index], cut, result)
+    for (index, cut), reading in zip(cuts.items(), recognizer.read(images, batch_size), strict=True):
+        lines[index] = with_reading(lines[index], cut, reading)
     return layout.with_lines(lines)
 
 
-def with_text(line: PageLine, cut: LineCut, result: dict) -> PageLine:
-    """A line with what the pipeline read in its cut (`text`, `score`, `characters`), and its words on the page."""
-    characters = [Character(**character) for character in result["characters"]]
-    read = {"text": result["text"], "score": result["score"], "characters": characters}
-    return replace(line, **read, words=_words(result["text"], characters, cut), error=None)
+def with_reading(line: PageLine, cut: LineCut, reading: LineReading) -> PageLine:
+    """A line with what was read in its cut, and its words on the page."""
+    characters = list(reading.characters)
+    words = _words(reading.text, characters, cut)
+    return replace(line, text=reading.text, score=reading.score, characters=characters, words=words, error=None)
 
 
 def _words(text: str, characters: list[Character], cut: LineCut) -> list[Word]:

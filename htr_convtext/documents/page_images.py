@@ -6,7 +6,8 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from processing.image_processing_htr_convtext import to_grey, to_rgb, upright
+from htr_convtext.errors import InputError
+from processing.images import to_grey, to_rgb, upright
 
 
 PDF_DPI = 300
@@ -24,7 +25,7 @@ class PageImages:
             PDF are drawn with fewer.
 
     Raises:
-        ValueError: names the file, and the page if it has several, if it is missing, empty, damaged or no image.
+        InputError: names the file, and the page if it has several, if it is missing, empty, damaged or no image.
         ModuleNotFoundError: for a PDF, if pypdfium2 is missing.
     """
 
@@ -37,19 +38,19 @@ class PageImages:
                 self.is_pdf = b"%PDF-" in handle.read(1024)
             self.frames = self._find_sheets() if self.is_pdf else self._find_frames()
         except FileNotFoundError:
-            raise ValueError(f"{path}: there is no such file.") from None
+            raise InputError(f"{path}: there is no such file.") from None
         except IsADirectoryError:
-            raise ValueError(f"{path}: this is a folder; give the page images in it.") from None
+            raise InputError(f"{path}: this is a folder; give the page images in it.") from None
         except UnidentifiedImageError:
-            raise ValueError(f"{path}: not an image or PDF, or of a format that Pillow cannot read.") from None
+            raise InputError(f"{path}: not an image or PDF, or of a format that Pillow cannot read.") from None
         except Image.DecompressionBombError as error:
             raise self._too_large(error) from None
         except ModuleNotFoundError:
             raise
         except Exception as error:  # readers raise almost anything on damaged files
             if self.is_pdf and "password" in str(error).lower():
-                raise ValueError(f"{path}: the PDF needs a password; save it without one.") from None
-            raise ValueError(f"{path}: the file is damaged or cut short; export it again. ({error})") from error
+                raise InputError(f"{path}: the PDF needs a password; save it without one.") from None
+            raise InputError(f"{path}: the file is damaged or cut short; export it again. ({error})") from error
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -63,9 +64,9 @@ class PageImages:
         except Image.DecompressionBombError as error:
             raise self._too_large(error) from None
         except Exception as error:
-            raise ValueError(f"{name}: the image is damaged or cut short; export it again. ({error})") from error
+            raise InputError(f"{name}: the image is damaged or cut short; export it again. ({error})") from error
         if 0 in image.size:
-            raise ValueError(f"{name}: the image is empty.")
+            raise InputError(f"{name}: the image is empty.")
         return image
 
     def _pdf(self):
@@ -75,8 +76,8 @@ class PageImages:
             raise ModuleNotFoundError("PDF files need pypdfium2: pip install 'htr-convtext[pages]'") from None
         return pypdfium2.PdfDocument(self.path)
 
-    def _too_large(self, error: Image.DecompressionBombError) -> ValueError:
-        return ValueError(f"{self.path}: too many pixels for a page; scale it down first. ({error})")
+    def _too_large(self, error: Image.DecompressionBombError) -> InputError:
+        return InputError(f"{self.path}: too many pixels for a page; scale it down first. ({error})")
 
     def _find_sheets(self) -> range:
         with PDFIUM, self._pdf() as document:

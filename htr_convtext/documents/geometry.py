@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
+from htr_convtext.errors import InputError
+
 
 Points = list[tuple[float, float]]
 
@@ -18,19 +20,19 @@ def parse_points(text: str) -> Points:
     Points written `"x,y x,y"` (PAGE-XML) or `"x y x y"` (also seen in ALTO).
 
     Raises:
-        ValueError: if these are not pairs of numbers.
+        InputError: if these are not pairs of numbers.
     """
     numbers = [parse_number(number) for number in text.replace(",", " ").split()]
     if len(numbers) % 2:
-        raise ValueError(f"not pairs of coordinates: {text!r}")
+        raise InputError(f"not pairs of coordinates: {text!r}")
     return list(zip(numbers[::2], numbers[1::2], strict=True))
 
 
 def parse_number(text: str) -> float:
-    """A finite number, or a `ValueError`."""
+    """A finite number, or an `InputError`."""
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"not a coordinate: {text}")
+        raise InputError(f"not a coordinate: {text}")
     return number
 
 
@@ -93,7 +95,7 @@ def cut_line(image: Image.Image, polygon: Points, baseline: Points = ()) -> Line
         baseline: From left to right; without it the middle of the polygon serves.
 
     Raises:
-        ValueError: if nothing of the polygon lies within the image.
+        InputError: if nothing of the polygon lies within the image.
     """
     left, top, right, bottom = _box_within(image, polygon)
     crop = image.crop((left, top, right, bottom))
@@ -113,7 +115,7 @@ def _box_within(image: Image.Image, polygon: Points) -> tuple[int, int, int, int
     box = (max(0, math.floor(left)), max(0, math.floor(top)))
     box += (min(image.width, math.ceil(right)), min(image.height, math.ceil(bottom)))
     if box[0] >= box[2] or box[1] >= box[3]:
-        raise ValueError("the polygon has no area within the page")
+        raise InputError("the polygon has no area within the page")
     return box
 
 

@@ -6,8 +6,8 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from .page import PageLine, Region
-from .reading_order import order_regions
+from htr_convtext.documents.page import PageLine, Region
+from htr_convtext.documents.reading_order import order_regions
 
 
 # Of a line's height, from its lower edge upwards: where its baseline is taken to be.

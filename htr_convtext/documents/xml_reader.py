@@ -5,6 +5,8 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from htr_convtext.errors import InputError
+
 from .geometry import Points, parse_number, parse_points
 from .page import Page, PageLine, Region
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from lxml.etree import _Element, _ElementTree
 
 
-class NotAPageError(ValueError):
+class NotAPageError(InputError):
     """An XML file of another kind."""
 
 
@@ -24,7 +26,7 @@ def read_page(path: str | os.PathLike) -> Page:
     Raises:
         OSError: if there is no such file.
         NotAPageError: names the file if it is of another kind.
-        ValueError: names the file if it is damaged or has not exactly one page.
+        InputError: names the file if it is damaged or has not exactly one page.
         ModuleNotFoundError: if lxml is missing.
     """
     try:
@@ -36,18 +38,18 @@ def read_page(path: str | os.PathLike) -> Page:
             parser = etree.XMLParser(resolve_entities="internal", no_network=True, load_dtd=False)
             tree = etree.parse(handle, parser)
         except etree.XMLSyntaxError as error:
-            raise ValueError(f"{path}: damaged XML. ({error})") from None
+            raise InputError(f"{path}: damaged XML. ({error})") from None
     root = tree.getroot()
     kind = etree.QName(root).localname
     if kind not in ("PcGts", "alto"):
         raise NotAPageError(f"{path}: neither PAGE-XML nor ALTO, but <{kind}>.")
     pages = root.findall(".//{*}Page")
     if len(pages) != 1:
-        raise ValueError(f"{path}: it must describe one page, not {len(pages)}.")
+        raise InputError(f"{path}: it must describe one page, not {len(pages)}.")
     try:
         return _page_of_page_xml(tree, pages[0]) if kind == "PcGts" else _page_of_alto(tree, pages[0])
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{path}: damaged {kind}. ({error})") from None
+        raise InputError(f"{path}: damaged {kind}. ({error})") from None
 
 
 def root_name(path: str | os.PathLike) -> str | None:

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
+from htr_convtext.errors import InputError
+
 from .page import Page
 from .xml_reader import NotAPageError, read_page
 
@@ -43,7 +45,7 @@ def find_documents(
         leave_out: A folder in these folders that is not searched.
 
     Raises:
-        ValueError: if nothing was found.
+        InputError: if nothing was found.
     """
     outside = Path(leave_out).resolve() if leave_out is not None else None
     files: list[tuple[Path, Path, bool]] = []  # with the folder that its name starts from, and whether it was named
@@ -65,7 +67,7 @@ def find_documents(
         try:
             page = read_page(file)
             image = find_page_image(file, page)
-        except (OSError, ValueError) as error:
+        except (OSError, InputError) as error:
             if is_named or not isinstance(error, NotAPageError):
                 failed.append(str(error))
             continue
@@ -83,7 +85,7 @@ def find_documents(
         if is_page and file.resolve() not in described:
             documents.setdefault(file.resolve(), Document(file, None, file.relative_to(root).with_suffix("")))
     if not documents and not failed:
-        raise ValueError(f"There are no pages in {', '.join(map(str, paths))}.")
+        raise InputError(f"There are no pages in {', '.join(map(str, paths))}.")
     return sorted(documents.values(), key=lambda document: document.name), failed
 
 
@@ -104,7 +106,7 @@ def find_page_image(file: Path, page: Page) -> Path:
     The image that a page names, or else the one named as its XML file, beside it or in the folder above.
 
     Raises:
-        ValueError: if there is none.
+        InputError: if there is none.
     """
     beside = file.parent
     folders = (beside, beside.parent if beside.name else beside / "..")
@@ -113,4 +115,4 @@ def find_page_image(file: Path, page: Page) -> Path:
         for folder in folders:
             if (folder / name).is_file():
                 return folder / name
-    raise ValueError(f"{file}: no page image {page.image or file.stem} beside it")
+    raise InputError(f"{file}: no page image {page.image or file.stem} beside it")

@@ -5,8 +5,9 @@ import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from .outputs import write_whole
-from .page import Character, Page, PageLine, Region, Word
+from htr_convtext.documents.formats import write_whole
+from htr_convtext.documents.page import Page, PageLine, Region, Word
+from htr_convtext.reading import Character
 
 
 class KeptPages:

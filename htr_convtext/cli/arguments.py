@@ -1,0 +1,54 @@
+"""Arguments that the programs share."""
+
+import argparse
+import contextlib
+import sys
+from typing import TextIO
+
+
+# Named here, for to import the decoders takes longer than to show a help text.
+DECODERS = ("greedy", "beam")
+
+
+def new_parser(prog: str, description: str) -> argparse.ArgumentParser:
+    """A parser whose description, with its examples, is shown as it is written; `%(prog)s` in it is the program."""
+    return argparse.ArgumentParser(
+        prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def positive_int(text: str) -> int:
+    """A whole number of at least 1, for `add_argument(type=...)`."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
+    return value
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """`--model`."""
+    parser.add_argument("--model", metavar="DIR", help="model folder or Hub id (default: the bundled model)")
+
+
+def add_reading(parser: argparse.ArgumentParser, batch_size: int = 8) -> None:
+    """`--decoder`, `--batch-size` and `--device`: how a model reads."""
+    parser.add_argument(
+        "--decoder",
+        choices=DECODERS,
+        default="greedy",
+        help="greedy: the best class of each frame; beam: the most probable text, needs pip install "
+        "'htr-convtext[beam]' (default: greedy)",
+    )
+    parser.add_argument(
+        "--batch-size", type=positive_int, default=batch_size, help="lines read at once (default: %(default)s)"
+    )
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps … (default: an accelerator if there is one)")
+
+
+def open_output(path: str | None) -> contextlib.AbstractContextManager[TextIO]:
+    """The file or the terminal, for text of any kind: not every file name is valid Unicode."""
+    options = {"encoding": "utf-8", "errors": "backslashreplace"}
+    if path:
+        return open(path, "w", **options)
+    sys.stdout.reconfigure(**options)
+    return contextlib.nullcontext(sys.stdout)

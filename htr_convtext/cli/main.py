@@ -1,0 +1,72 @@
+"""`htr COMMAND ...`: choosing the program, and how all of them end."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from htr_convtext import __version__
+from htr_convtext.errors import InputError
+
+
+# Each is a module of this package with `parse(words, prog)`, which makes settings of a command line, and
+# `run(settings)`, which gives an exit code. What a program needs is imported when it runs.
+COMMANDS = {
+    "recognize": "read images of handwritten lines",
+    "transcribe": "find and read the lines of pages: text, JSONL, PAGE-XML, ALTO, searchable PDF",
+    "prepare": "turn lines from anywhere into one data set in Parquet, with a report",
+    "render": "render lines of handwriting from any text, to train on",
+    "train": "train a line recogniser, or go on with one",
+    "overfit": "let a new model learn a few lines by heart, to check the data",
+    "evaluate": "measure a model on lines with ground truth",
+    "evaluate-pages": "measure a model on pages with ground truth",
+    "compare": "put measured models side by side",
+    "export": "save a trained model as a folder to share",
+    "convert": "turn a published checkpoint into a model folder",
+    "average": "make one model of the weights of several",
+}
+
+
+def run_command(command: str, words: Sequence[str] | None = None, prog: str | None = None) -> int:
+    """
+    Runs a program.
+
+    Args:
+        words: Its command line; by default that of this process.
+        prog: What it is called in help texts and messages; by default `htr COMMAND`.
+
+    Returns:
+        Its exit code: 1 if something that was given cannot be used (`InputError`, `OSError`), which is said in one
+        line. Other errors are mistakes of ours, and pass.
+    """
+    prog = prog or f"htr {command}"
+    module = import_module(f".{command.replace('-', '_')}", __package__)
+    settings = module.parse(sys.argv[1:] if words is None else list(words), prog)
+    try:
+        return module.run(settings)
+    except BrokenPipeError:  # whoever reads our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (InputError, OSError) as error:
+        print(f"{prog}: {error}", file=sys.stderr)
+        return 1
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """The command `htr`."""
+    width = max(map(len, COMMANDS))
+    parser = argparse.ArgumentParser(
+        prog="htr",
+        description="Handwritten text recognition.",
+        usage="htr COMMAND ...",
+        epilog="Commands:\n"
+        + "\n".join(f"  {name:<{width}}  {summary}" for name, summary in COMMANDS.items())
+        + "\n\nExamples:\n    htr recognize examples\n    htr transcribe --help",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help=argparse.SUPPRESS)
+    parser.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    settings = parser.parse_args(words)
+    return run_command(settings.command, settings.words)

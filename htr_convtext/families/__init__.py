@@ -1,0 +1,26 @@
+"""
+What differs between the model types that this package knows: building and changing models, converting published
+checkpoints, and what a line needs to be trained on. All else of the library knows none of them.
+"""
+
+from typing import Any
+
+from .family import Family
+from .htr_convtext import HTRConvTextFamily
+
+
+FAMILIES: dict[str, Family] = {family.model_type: family for family in (HTRConvTextFamily(),)}
+DEFAULT_FAMILY = FAMILIES["htr_convtext"]
+
+
+def family_of(config: Any) -> Family:
+    """The family of a configuration that `load_model` gave."""
+    return FAMILIES[config.model_type]
+
+
+# Once this is imported the Auto classes use the classes of this package, without `trust_remote_code`.
+for _family in FAMILIES.values():
+    _family.register()
+
+
+__all__ = ["DEFAULT_FAMILY", "FAMILIES", "Family", "family_of"]

@@ -1,0 +1,104 @@
+"""What the library asks of a family of models."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
+
+from ..errors import InputError
+
+
+class Family(ABC):
+    """
+    One model type.
+
+    Besides what is here, its models offer what the trainer asks: `loss_parts`, `freeze_backbone()`, `read_ids(outputs)`
+    and the losses among their outputs; its processors `post_process_text_recognition`, its image processors
+    `resized_width` and `visible_width`.
+    """
+
+    model_type: ClassVar[str]
+    auto_model: ClassVar[type]  # the Auto class of the network with its head
+    tokenizer_class: ClassVar[type[PreTrainedTokenizerBase]]
+
+    @abstractmethod
+    def register(self) -> None:
+        """Makes the Auto classes know the classes of this family."""
+
+    @abstractmethod
+    def new_model(
+        self, tokenizer: PreTrainedTokenizerBase, settings: Mapping[str, Any]
+    ) -> tuple[PreTrainedModel, ProcessorMixin]:
+        """
+        A new network and its processor.
+
+        Args:
+            settings: Those of `ModelArguments` that were given.
+
+        Raises:
+            InputError: names the setting that the family has not, or its value.
+        """
+
+    @abstractmethod
+    def changes_for_training(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of a saved configuration to replace before its model is trained on."""
+
+    @abstractmethod
+    def change_processor(self, processor: ProcessorMixin, settings: Mapping[str, Any]) -> None:
+        """
+        Applies what `settings` say of the images to the processor of a saved model.
+
+        Raises:
+            InputError: names the value that cannot be used.
+        """
+
+    @abstractmethod
+    def add_characters(self, model: PreTrainedModel, processor: ProcessorMixin, characters: str) -> None:
+        """Grows a saved model by the characters that it does not know; what it learned stays."""
+
+    @abstractmethod
+    def replace_charset(
+        self, model: PreTrainedModel, processor: ProcessorMixin, tokenizer: PreTrainedTokenizerBase
+    ) -> None:
+        """Gives a saved model another tokenizer; the weights of shared characters stay."""
+
+    @abstractmethod
+    def settings_of(self, model: PreTrainedModel, processor: ProcessorMixin) -> dict[str, Any]:
+        """What all settings of the family are in a model that is there."""
+
+    @abstractmethod
+    def reason_against(self, labels: Sequence, width: int, config: PreTrainedConfig) -> str | None:
+        """
+        Why a line cannot be trained on, or `None`.
+
+        Args:
+            labels: Its characters, or their ids.
+            width: Of its resized image in pixels (`visible_width`).
+        """
+
+    @abstractmethod
+    def is_narrow(self, text: str, height: int, width: int) -> bool:
+        """Whether a line, in pixels as stored, is too narrow for its text with the default image size and network."""
+
+    @property
+    @abstractmethod
+    def default_frames(self) -> str:
+        """What is meant there by the default, in words."""
+
+    @abstractmethod
+    def convert(
+        self, checkpoint: dict, tokenizer: PreTrainedTokenizerBase, weights: str, keep_tcm: bool
+    ) -> tuple[PreTrainedModel, ProcessorMixin]:
+        """
+        The model of a published checkpoint, and the processor of the published system.
+
+        Raises:
+            CheckpointError: if it is none of this family, or of another charset.
+        """
+
+    def refuse_unknown(self, settings: Mapping[str, Any], known: Sequence[str]) -> None:
+        """Raises an `InputError` that names the settings that are not among `known`."""
+        unknown = [name for name in settings if name not in known]
+        if unknown:
+            raise InputError(f"A {self.model_type} model has no setting {', '.join(unknown)}; leave it out.")

@@ -1,0 +1,6 @@
+"""Transcription: finding the lines of pages, reading them, and doing so for whole folders."""
+
+import lazy_loader
+
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

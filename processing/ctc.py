@@ -1,0 +1,70 @@
+"""CTC: from the probabilities of the frames of a line to what is written in it."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """
+    What a decoder finds in a line.
+
+    Attributes:
+        ids: Ids of the characters.
+        spans: For each its first frame and the one after its last.
+        log_probability: Natural logarithm of what the decoder maximises: the probability of the best path for greedy
+            decoding, that of the text over its paths for a beam search.
+    """
+
+    ids: tuple[int, ...]
+    spans: tuple[tuple[int, int], ...]
+    log_probability: float
+
+
+# Probabilities `(frames, vocab_size)` of a line, without padding, class 0 the blank, to hypotheses, the best first.
+Decoder = Callable[[np.ndarray], list[Hypothesis]]
+
+
+def collapse(path: Iterable[int]) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
+    """
+    The ids and spans of a path, the class of each frame: runs of one id become one character, blanks go.
+
+    Negative classes, the padding of labels, go too.
+    """
+    ids, spans, position = [], [], 0
+    for index, run in groupby(int(index) for index in path):
+        end = position + len(list(run))
+        if index > 0:
+            ids.append(index)
+            spans.append((position, end))
+        position = end
+    return tuple(ids), tuple(spans)
+
+
+def decode_greedily(probabilities: np.ndarray) -> list[Hypothesis]:
+    """The best class of each frame, a `Decoder`."""
+    path = probabilities.argmax(-1)
+    best = np.take_along_axis(probabilities, path[:, None], 1)
+    return [Hypothesis(*collapse(path), float(np.log(best, dtype=np.float64).sum()))]
+
+
+def character_scores(probabilities: np.ndarray, hypothesis: Hypothesis) -> list[float]:
+    """Of each character the highest probability within its span."""
+    return [
+        float(probabilities[start:end, index].max())
+        for index, (start, end) in zip(hypothesis.ids, hypothesis.spans, strict=True)
+    ]
+
+
+def line_score(probabilities: np.ndarray, scores: list[float]) -> float:
+    """The mean of the scores of the characters, or of the blanks where there are none."""
+    shown = scores or probabilities[:, 0].tolist()
+    return sum(shown) / max(1, len(shown))
+
+
+def required_frames(labels: Sequence) -> int:
+    """Frames that a text needs: one for each character, and a blank between two equal ones."""
+    return len(labels) + sum(first == second for first, second in pairwise(labels))
