@@ -9,13 +9,15 @@ from pathlib import Path
 
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
+from safetensors.torch import load_file
 from transformers import AutoConfig, AutoProcessor, PreTrainedConfig, PreTrainedModel, ProcessorMixin
 from transformers.utils import logging as transformers_logging
 
 from .errors import InputError
-from .families import FAMILIES
+from .families import FAMILIES, family_of
 
 
+AVERAGE_FILE = "ema.safetensors"  # the averaged weights of a training checkpoint
 BUNDLED_MODEL = Path(__file__).parent / "weights" / "tiny"
 
 
@@ -42,6 +44,41 @@ def load_model(source: str | os.PathLike | None = None, **config_changes) -> tup
     except RuntimeError as error:  # of transformers, where shapes differ
         raise InputError(f"{source}: its weights do not fit its config.json. ({_first_line(error)})") from error
     return model.eval(), load_processor(source)
+
+
+def load_trained(source: str | os.PathLike) -> tuple[PreTrainedModel, ProcessorMixin]:
+    """
+    What a training run came to: a saved model without the parts that only training needs, and its processor.
+
+    Of a checkpoint with averaged weights (`ema.safetensors`) it takes those.
+
+    Raises:
+        InputError: as `load_model`.
+    """
+    model, processor = load_model(source, **family_of(load_config(source)).changes_for_sharing())
+    try:
+        load_average(model, source)
+    except (SafetensorError, RuntimeError) as error:
+        reason = _first_line(error)
+        raise InputError(f"{source}: its {AVERAGE_FILE} is damaged or of another model. ({reason})") from error
+    return model, processor
+
+
+def load_average(model: PreTrainedModel, folder: str | os.PathLike) -> bool:
+    """
+    Loads the averaged weights of a checkpoint into `model`, which may lack the parts that only training needs.
+
+    Returns whether there are any.
+    """
+    path = Path(folder) / AVERAGE_FILE
+    if not path.exists():
+        return False
+    unneeded = re.compile("|".join(model._keys_to_ignore_on_load_unexpected))
+    known = model.state_dict()
+    model.load_state_dict(
+        {name: tensor for name, tensor in load_file(path).items() if name in known or not unneeded.match(name)}
+    )
+    return True
 
 
 def find_model(source: str | os.PathLike | None) -> str | os.PathLike:

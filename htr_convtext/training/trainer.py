@@ -16,9 +16,10 @@ from transformers.trainer_utils import EvalLoopOutput, TrainOutput
 
 from htr_convtext.data import SimilarWidthSampler
 from htr_convtext.evaluation import error_rates
+from htr_convtext.loading import load_average
 
 from .arguments import LineTrainingArguments, parse_weights
-from .averaging import WeightAverage, load_average
+from .averaging import WeightAverage
 from .callbacks import EarlyStopping, StopOnSignal, TimeBudget, start_worker
 from .distributed import character_share, pad_to_common_width, synchronize_batch_norm
 from .sam import frozen_running_statistics, perturbed, total_norm
