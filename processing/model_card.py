@@ -1,4 +1,4 @@
-"""Writing the model card of a folder (`README.md`) and its results for the leaderboards of the Hub (`.eval_results/`)."""
+"""Writing the model card of a folder, `README.md`, and its results for the leaderboards of the Hub, `.eval_results/`."""
 
 import os
 import re
@@ -34,9 +34,10 @@ def write_model_card(
     A card of the model that the weights come from (`facts.sources`) is carried on. If the weights are the same, all of
     it: a text that somebody wrote stays as it is, with the local files that it shows; a text that was written here is
     written anew with the new facts. If they are others, its results are not theirs: what stays is the language,
-    licence, data and base model, as far as nothing else is given.
+    licence, data and base model, as far as nothing else is given. A folder that has these very weights already keeps
+    its own card in the same way.
 
-    To be called before weights are saved to the folder that they were loaded from: afterwards they cannot be compared.
+    To be called before the weights are saved to the folder: what is there is compared with them.
 
     Args:
         facts: What is known; see there.
@@ -47,9 +48,11 @@ def write_model_card(
     given = facts or ModelFacts()
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    loaded_from = model.name_or_path
-    sources = given.sources if given.sources is not None else ((str(loaded_from),) if loaded_from else ())
-    revision = getattr(model.config, "_commit_hash", None) if sources == (loaded_from,) else None
+    loaded_from = (str(model.name_or_path),) if model.name_or_path else ()
+    sources = loaded_from if given.sources is None else given.sources
+    if (folder / CARD).is_file() and has_weights_of(model, folder):
+        sources = (str(folder),)
+    revision = getattr(model.config, "_commit_hash", None) if sources == loaded_from else None
     cards = {source: _read_card(source, revision) for source in sources}
     known = {source: ModelFacts.of_card(card.data) for source, card in cards.items() if card is not None}
     given = replace(given, sources=None)

@@ -128,7 +128,7 @@ class ModelFacts:
                 raise InputError(f"{code!r} is no language code such as fr, deu or zh-Hant.")
         if self.license is not None and not LICENSE.fullmatch(self.license):
             raise InputError(
-                f"{self.license!r} is no licence as the Hub writes them, in small letters: apache-2.0, cc-by-4.0, other."
+                f"{self.license!r} is no licence as the Hub writes them, in small letters: apache-2.0, cc-by-4.0 …"
             )
         ids = (*self.datasets, *self.base_model, *(each.dataset for each in self.results if each.dataset))
         for name in (*ids, *([self.repository] if self.repository else [])):

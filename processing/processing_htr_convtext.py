@@ -172,7 +172,7 @@ class HTRConvTextProcessor(ProcessorMixin):
                 "It reads images of single lines, cut out beforehand; `htr transcribe` finds the lines of a page.",
                 "It can write nothing but the characters above.",
                 "Hands, languages and centuries that are unlike its training data are read worse: measure it on yours.",
-                "The score of a line is no probability that it is right, unless the results say that it is calibrated.",
+                "The score of a line is the mean probability of its characters, not that of the line being right.",
             ),
             tags=("htr", "handwriting", "ctc", "htr-convtext"),
         )
