@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from htr_convtext.data import TextPolicy
+from htr_convtext.errors import InputError
 from htr_convtext.evaluation import (
     Prediction,
     compare,
@@ -67,7 +68,7 @@ def test_report_page_is_self_contained(tmp_path):
 
     def image_of(line):
         if line.error:
-            raise ValueError("torn")
+            raise InputError("torn")
         return Image.new("L", (9000, 3000), 200)
 
     write_report(report, lines, tmp_path / "report.html", image_of)
