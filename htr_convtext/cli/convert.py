@@ -16,9 +16,7 @@ from .arguments import new_parser
 def parse(words: list[str], prog: str) -> argparse.Namespace:
     parser = new_parser(prog, __doc__)
     parser.add_argument("--checkpoint", required=True, metavar="FILE.pth", help="the published checkpoint")
-    parser.add_argument(
-        "--charset", required=True, help=f"alphabet it was trained with: {CHARSET_HELP} in their order"
-    )
+    parser.add_argument("--charset", required=True, help=f"alphabet it was trained with: {CHARSET_HELP} in their order")
     parser.add_argument("--output", required=True, metavar="DIR", help="folder to write")
     parser.add_argument(
         "--weights", choices=("ema", "model"), default="ema", help="averaged weights (default) or the last ones"
