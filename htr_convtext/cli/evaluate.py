@@ -5,9 +5,9 @@ Examples:
     %(prog)s --data data/a data/b --split test --output results/tiny
     %(prog)s --model my_model --data examples --split train --picture read.png
 
-With --output the folder gets predictions.jsonl (written while it reads), report.json and report.html: micro
-and macro CER, WER under three tokenisers, lines without error, 95 %% intervals by bootstrap over writers or pages, kinds
-of errors, calibration and the worst lines. Ground truth and reading both go through the text policy of the model;
+With --output the folder gets predictions.jsonl (written while it reads), report.json and report.html: micro and macro
+CER, WER under three tokenisers, lines without error, 95 %% intervals by bootstrap over writers or pages, kinds of
+errors, calibration and the worst lines. Ground truth and reading both go through the text policy of the model;
 characters outside its charset are errors. `htr compare` puts several of such folders side by side.
 """
 
