@@ -11,6 +11,7 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoProcessor, PreTrainedConfig, PreTrainedModel, ProcessorMixin
+from transformers.utils import SAFE_WEIGHTS_NAME
 from transformers.utils import logging as transformers_logging
 
 from .errors import InputError
@@ -63,29 +64,29 @@ def load_trained(source: str | os.PathLike) -> tuple[PreTrainedModel, ProcessorM
         InputError: as `load_model`.
     """
     model, processor = load_model(source, **family_of(load_config(source)).changes_for_sharing())
-    try:
-        load_average(model, source)
-    except (SafetensorError, RuntimeError) as error:
-        reason = _first_line(error)
-        raise InputError(f"{source}: its {AVERAGE_FILE} is damaged or of another model. ({reason})") from error
+    if Path(source, AVERAGE_FILE).is_file():
+        try:
+            load_weights(model, source)
+        except (SafetensorError, RuntimeError) as error:
+            reason = _first_line(error)
+            raise InputError(f"{source}: its {AVERAGE_FILE} is damaged or of another model. ({reason})") from error
     return model, processor
 
 
-def load_average(model: PreTrainedModel, folder: str | os.PathLike) -> bool:
+def load_weights(model: PreTrainedModel, folder: str | os.PathLike, averaged: bool = True) -> None:
     """
-    Loads the averaged weights of a checkpoint into `model`, which may lack the parts that only training needs.
-
-    Returns whether there are any.
+    Loads the weights of a checkpoint into `model`, which may lack the parts that only training needs: if asked for and
+    there, the averaged ones.
     """
-    path = Path(folder) / AVERAGE_FILE
-    if not path.exists():
-        return False
-    unneeded = re.compile("|".join(model._keys_to_ignore_on_load_unexpected))
+    path = Path(folder, AVERAGE_FILE)
+    if not (averaged and path.exists()):
+        path = Path(folder, SAFE_WEIGHTS_NAME)
+    # Those of the class: an instance has the patterns of the modules in it too, whose names start elsewhere.
+    unneeded = re.compile("|".join(type(model)._keys_to_ignore_on_load_unexpected))
     known = model.state_dict()
     model.load_state_dict(
         {name: tensor for name, tensor in load_file(path).items() if name in known or not unneeded.match(name)}
     )
-    return True
 
 
 def find_model(source: str | os.PathLike | None) -> str | os.PathLike:

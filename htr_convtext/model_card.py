@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from processing.model_facts import ModelFacts, SetResult
 
+from .decoding import DECODERS
 from .errors import InputError
 
 
@@ -30,11 +31,17 @@ def results_of(report: Mapping[str, Any], hub_sets: Mapping[str, str] | None = N
             wer_interval=tuple(numbers["intervals"]["wer_space"]),
             lines=numbers["lines"],
             groups=numbers["resampled"]["unit"],
-            decoder=report.get("decoder"),
+            decoder=decoder_of(report),
             dataset=(hub_sets or {}).get(name),
         )
         for name, numbers in report["sets"].items()
     )
+
+
+def decoder_of(report: Mapping[str, Any]) -> str:
+    """How the lines of a report were read: `htr evaluate` names it after the model, unless it is greedy."""
+    _, sign, decoder = report.get("model", "").rpartition(", ")
+    return decoder if sign and decoder in DECODERS else "greedy"
 
 
 def read_reports(
@@ -72,7 +79,7 @@ def read_reports(
             if result.key in results:
                 raise InputError(f"{path}: {result.name}, {result.split}, was measured in another report too.")
             results[result.key] = result
-        decoder = f" --decoder {report['decoder']}" if report.get("decoder", "greedy") != "greedy" else ""
+        decoder = f" --decoder {decoder_of(report)}" if decoder_of(report) != "greedy" else ""
         sets = " ".join(report["sets"])
         commands.append(f"htr evaluate --model path/to/this/folder --data {sets} --split {report['split']}{decoder}")
     missing = set(hub_sets or {}) - {name for name, _ in results}

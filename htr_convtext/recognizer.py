@@ -14,7 +14,7 @@ from processing.model_facts import ModelFacts
 
 from .decoding import Decoder, choose_decoder
 from .errors import InputError
-from .loading import load_model
+from .loading import load_model, quiet_loading
 from .reading import Character, LineReading
 
 
@@ -83,7 +83,8 @@ class Recognizer:
             facts: What is known of the model besides.
         """
         self.processor.write_model_card(folder, self.model, facts)
-        self.model.save_pretrained(folder)
+        with quiet_loading():
+            self.model.save_pretrained(folder)
         self.processor.save_pretrained(folder)
 
     def _open(self, image: Any) -> Image.Image:

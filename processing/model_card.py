@@ -1,4 +1,4 @@
-"""Writing the model card of a folder, `README.md`, and its results for the leaderboards of the Hub, `.eval_results/`."""
+"""Writing the model card of a folder, `README.md`, and its results for the Hub's leaderboards, `.eval_results/`."""
 
 import os
 import re

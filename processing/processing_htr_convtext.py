@@ -150,7 +150,8 @@ class HTRConvTextProcessor(ProcessorMixin):
         return write_model_card(folder, model, self._describe(model), facts)
 
     def _describe(self, model: PreTrainedModel) -> ModelDescription:
-        for_training = re.compile("|".join(model._keys_to_ignore_on_load_unexpected))
+        # Those of the class: an instance has the patterns of the modules in it too, whose names start elsewhere.
+        for_training = re.compile("|".join(type(model)._keys_to_ignore_on_load_unexpected))
         image_processor = self.image_processor
         height, width = image_processor.size["height"], image_processor.size["width"]
         scale = "" if image_processor.horizontal_scale == 1 else f", {image_processor.horizontal_scale} times as wide"
