@@ -48,7 +48,7 @@ def find_documents(
         leave_out: A folder in these folders that is not searched.
 
     Raises:
-        InputError: if nothing was found.
+        InputError: if nothing was found, or there are XML files and lxml is missing.
     """
     outside = Path(leave_out).resolve() if leave_out is not None else None
     files = _list_files(map(Path, paths), outside)
@@ -62,6 +62,8 @@ def find_documents(
         try:
             head = read_head(file)
             image = find_page_image(file, head.image)
+        except ModuleNotFoundError as error:
+            raise InputError(str(error)) from None
         except (OSError, InputError) as error:
             if is_named or not isinstance(error, NotAPageError):
                 failed.append(str(error))
