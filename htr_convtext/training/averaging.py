@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 from transformers import PreTrainedModel
+from transformers.utils import SAFE_WEIGHTS_NAME
 
 
 AVERAGE_FILE = "ema.safetensors"
@@ -98,9 +99,19 @@ def load_average(model: PreTrainedModel, folder: str | os.PathLike) -> bool:
     path = os.path.join(folder, AVERAGE_FILE)
     if not os.path.exists(path):
         return False
+    _load_file(model, path)
+    return True
+
+
+def load_weights(model: PreTrainedModel, folder: str | os.PathLike, averaged: bool = True) -> None:
+    """Loads the weights of a checkpoint into `model`: if asked for and there, the averaged ones."""
+    if not (averaged and load_average(model, folder)):
+        _load_file(model, os.path.join(folder, SAFE_WEIGHTS_NAME))
+
+
+def _load_file(model: PreTrainedModel, path: str) -> None:
     unneeded = re.compile("|".join(model._keys_to_ignore_on_load_unexpected))
     known = model.state_dict()
     model.load_state_dict(
         {name: tensor for name, tensor in load_file(path).items() if name in known or not unneeded.match(name)}
     )
-    return True
