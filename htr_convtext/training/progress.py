@@ -22,7 +22,11 @@ def progress_line(logs: dict[str, Any], state: TrainerState, budget: TimeBudget 
         place += f", {_minutes(budget)}"
     if not state.global_step:
         place = "before training"
-    return f"{place}: {', '.join(filter(None, (_number(name, value) for name, value in logs.items())))}"
+    return f"{place}: {', '.join(filter(None, (_number(name, logs[name]) for name in sorted(logs, key=_order))))}"
+
+
+def _order(name: str) -> bool:
+    return name not in PERCENTAGES
 
 
 def _number(name: str, value: Any) -> str | None:

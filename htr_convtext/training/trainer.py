@@ -25,6 +25,7 @@ from transformers.trainer_utils import EvalLoopOutput, TrainOutput
 
 from htr_convtext.data import SimilarWidthSampler
 from htr_convtext.evaluation import error_rates
+from htr_convtext.loading import quiet_loading
 
 from .arguments import LineTrainingArguments, parse_weights
 from .averaging import WeightAverage, load_weights
@@ -285,7 +286,8 @@ class LineTrainer(Trainer):
         return output
 
     def save_model(self, output_dir: str | None = None, *args, **kwargs) -> None:
-        super().save_model(output_dir, *args, **kwargs)
+        with quiet_loading():  # nor does it show a bar while it writes
+            super().save_model(output_dir, *args, **kwargs)
         if self.average is not None and self.is_in_train and self.args.should_save:
             self.average.save(output_dir or self.args.output_dir)
 
