@@ -34,13 +34,20 @@ def load_model(source: str | os.PathLike | None = None, **config_changes) -> tup
     config = load_config(source, **config_changes)
     try:
         with quiet_loading():
-            model = FAMILIES[config.model_type].auto_model.from_pretrained(source, config=config)
+            model, info = FAMILIES[config.model_type].auto_model.from_pretrained(
+                source, config=config, output_loading_info=True
+            )
     except OSError as error:
         raise InputError(f"{source}: its weights are missing or not in reach. ({_first_line(error)})") from error
     except SafetensorError as error:
         raise InputError(f"{source}: its weights are damaged or cut short; copy them again. ({error})") from error
     except RuntimeError as error:  # of transformers, where shapes differ
         raise InputError(f"{source}: its weights do not fit its config.json. ({_first_line(error)})") from error
+    # Without those that the class of the network says it can do without.
+    wrong = {kind: info[f"{kind}_keys"] for kind in ("missing", "unexpected") if info[f"{kind}_keys"]}
+    if wrong:
+        found = ", ".join(f"{len(names)} {kind}: {min(names)}" for kind, names in wrong.items())
+        raise InputError(f"{source}: its weights do not fit its config.json. ({found})")
     return model.eval(), load_processor(source)
 
 
@@ -68,6 +75,8 @@ def load_config(source: str | os.PathLike | None = None, **changes) -> PreTraine
             f"{source}: there is no such folder, and no model of this name on the Hub or in reach. "
             f"({_first_line(error)})"
         ) from error
+    if not isinstance(saved, dict):
+        raise InputError(f"{source}: its config.json is damaged. (It holds no object.)")
     if not saved:
         raise InputError(f"{source}: this folder holds no model: it has no config.json.")
     model_type = saved.get("model_type")

@@ -17,7 +17,7 @@ from htr_convtext.evaluation import (
 from htr_convtext.evaluation.alignment import Piece, confusions, differences, visible
 from htr_convtext.evaluation.calibration import reliability, risk_coverage
 from htr_convtext.evaluation.intervals import group_lines, interval, resample
-from htr_convtext.evaluation.measure import writable_characters
+from htr_convtext.evaluation.measures import writable_characters
 from tests.helpers import CHARSET, ROOT, predictions, write_image_folder
 
 

@@ -1,17 +1,16 @@
 """Any source to Parquet, with a report."""
 
 import json
-import runpy
-import sys
 import tempfile
 
 import pytest
-from datasets import Dataset
+from datasets import Dataset, load_dataset
 from PIL import Image
+from transformers import Trainer, TrainingArguments
 
 from htr_convtext.data import DataReport, TextPolicy, load_lines, preparation, prepare_lines, split_by_group
 from processing.images import open_image
-from tests.helpers import ROOT, draw_line, run_script
+from tests.helpers import call_script, draw_line, run_script
 
 
 def write_table(folder, split: str, rows: dict[str, str], **images: Image.Image) -> None:
@@ -98,12 +97,37 @@ def test_script(source, tmp_path):
         prepare_lines([source], output)
 
 
-def test_nothing_remains(tmp_path, monkeypatch):
+def test_a_plain_trainer_learns_from_prepared_lines(processor, model, tmp_path):
+    """What a user of transformers and datasets does, who calls nothing of this library but the processor."""
+    write_table(tmp_path / "words", "train", {name: name for name in ("abc", "cab", "bac", "bca")})
+    prepare_lines([tmp_path / "words"], tmp_path / "out")
+    lines = load_dataset("parquet", data_dir=str(tmp_path / "out"), split="train")
+    assert all(isinstance(row["image"], Image.Image) for row in lines)
+    batch = processor(images=[row["image"] for row in lines], text=[row["text"] for row in lines])
+    assert batch["pixel_values"].shape[:3] == (4, 1, 32)
+    assert batch["labels"].shape == (4, 3)
+
+    before = model.ctc_head.weight.detach().clone()
+    trainer = Trainer(
+        model,
+        TrainingArguments(
+            output_dir=str(tmp_path / "run"), max_steps=1, remove_unused_columns=False, use_cpu=True, report_to="none",
+            save_strategy="no", logging_steps=1, disable_tqdm=True,
+        ),
+        data_collator=processor,
+        train_dataset=lines,
+    )  # fmt: skip
+    trainer.train()
+    assert 0 < trainer.state.log_history[0]["loss"] < 1000
+    assert not model.ctc_head.weight.equal(before)
+    assert load_lines(tmp_path / "out", "train")[0]["image"]["bytes"]  # not decoded
+
+
+def test_nothing_remains(tmp_path):
     write_table(tmp_path / "empty", "train", {"a": "", "b": " "})
     arguments = [tmp_path / "empty", "--output", tmp_path / "out", "--charset", "iam"]
-    monkeypatch.setattr(sys, "argv", ["prepare_dataset.py", *map(str, arguments)])
-    with pytest.raises(SystemExit, match="no line remains"):
-        runpy.run_path(ROOT / "scripts" / "prepare_dataset.py", run_name="__main__")
+    done = call_script("prepare_dataset.py", *arguments, expect=1)
+    assert "no line remains" in done.stderr
     left_out = json.loads((tmp_path / "out" / "report.json").read_text())["left_out"]
     assert left_out == {"empty text": ["empty, train: a.png", "empty, train: b.png"]}
 

@@ -10,8 +10,10 @@ import pytest
 from PIL import Image
 
 from htr_convtext.data import TextPolicy
+from htr_convtext.errors import InputError
 from htr_convtext.evaluation import (
     Prediction,
+    alignment,
     compare,
     comparison_table,
     error_rates,
@@ -67,7 +69,7 @@ def test_report_page_is_self_contained(tmp_path):
 
     def image_of(line):
         if line.error:
-            raise ValueError("torn")
+            raise InputError("torn")
         return Image.new("L", (9000, 3000), 200)
 
     write_report(report, lines, tmp_path / "report.html", image_of)
@@ -163,7 +165,20 @@ def test_runs_that_cannot_be_compared(lines, tmp_path):
         load_runs([tmp_path / "other"])
 
 
-# --- scripts/evaluate.py ---
+def test_a_line_is_aligned_once_for_a_report_and_its_page(lines, tmp_path, monkeypatch):
+    aligned, align = [], alignment.align
+
+    def counted(references, *arguments):
+        aligned.extend(references)
+        return align(references, *arguments)
+
+    monkeypatch.setattr(alignment, "align", counted)
+    report = {"model": "m", "split": "test", **measure(lines, TextPolicy(), CHARSET)}
+    write_report(report, lines, tmp_path / "report.html")
+    assert len(aligned) == len(lines)
+
+
+# --- scripts/evaluate.py and compare.py ---
 
 
 def test_script(model_folder, tmp_path):
@@ -198,9 +213,15 @@ def test_script(model_folder, tmp_path):
     (tmp_path / "again").mkdir()
     for name in ("predictions.jsonl", "report.json"):
         (tmp_path / "again" / name).write_bytes((out / name).read_bytes())
-    done = call_script("evaluate.py", "--compare", out, tmp_path / "again", "--output", tmp_path / "compared")
+    done = call_script("compare.py", out, tmp_path / "again", "--output", tmp_path / "compared")
     assert "+0.00  [+0.00, +0.00]  unclear" in done.stdout
     assert (tmp_path / "compared" / "compare.html").exists()
+
+    done = call_script(
+        "evaluate.py", "--model", model_folder, "--data", data, "--split", "validation", "--output", tmp_path / "beam",
+        "--decoder", "beam", "--device", "cpu",
+    )  # fmt: skip
+    assert json.loads((tmp_path / "beam" / "report.json").read_text())["model"] == f"{model_folder}, beam"
 
     done = call_script("evaluate.py", "--model", model_folder, "--data", data, "--device", "cpu", expect=1)
     assert "words has no lines in a test split" in done.stderr

@@ -1,7 +1,6 @@
 """The programs in `scripts/`, run as a user does: train, evaluate, export, recognise."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -11,12 +10,11 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from htr_convtext.data import TextPolicy
-from htr_convtext.loading import load_model
 from htr_convtext.training import ModelArguments, find_text_policy, parse_arguments, parse_weights
 from htr_convtext.training import build_model as build_from_arguments
 from modeling_htr_convtext import HTRConvTextForCTC
 from processing import HTRConvTextProcessor, HTRConvTextTokenizer, UnknownCharacterError
-from tests.helpers import CHARSET, ROOT, WORDS, call_script, draw_line, run_script, write_image_folder
+from tests.helpers import CHARSET, ROOT, WORDS, call_script, run_script, write_image_folder
 
 
 def test_scripts_from_training_to_reading(tmp_path):
@@ -208,76 +206,6 @@ def test_a_charset_replaces_that_of_a_model(model_folder, tmp_path):
         torch.testing.assert_close(model.ctc_head.weight[new_id], old.ctc_head.weight[old_id])
 
 
-# --- scripts/recognize.py ---
-
-
-def test_one_bad_file_does_not_stop_the_others(model_folder, tmp_path):
-    folder = tmp_path / "lines"
-    (folder / "below").mkdir(parents=True)
-    draw_line("good").save(folder / "a.png")
-    (folder / "b.jpg").write_bytes(b"not a picture")
-    draw_line("good too").save(folder / "below" / "c.tif")
-    (folder / "notes.txt").write_text("no image")
-    (tmp_path / "empty").mkdir()
-    output = tmp_path / "lines.jsonl"
-    done = call_script(
-        "recognize.py", folder, tmp_path / "gone.png", tmp_path / "empty", "--model", model_folder, "--format", "jsonl",
-        "--output", output, "--batch-size", 2, "--device", "cpu", expect=1,
-    )  # fmt: skip
-    rows = [json.loads(line) for line in output.read_text().splitlines()]
-    assert [os.path.basename(row["file"]) for row in rows] == ["a.png", "b.jpg", "c.tif", "gone.png", "empty"]
-    assert ["error" in row for row in rows] == [False, True, False, True, True]
-    assert set(rows[0]) == {"file", "text", "score"}
-    assert "b.jpg" in done.stderr
-    assert "no such file" in done.stderr
-    assert "3 of 5 files could not be read" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_lines_are_read_together_and_given_in_their_order(model_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(recognition, "BATCHES_AHEAD", 2)
-    texts = ["a long line of text", "b", "another long one", "c", "bad", "of medium size", "end"]
-    files = [str(tmp_path / f"{number}.png") for number in range(len(texts))]
-    for text, file in zip(texts, files, strict=True):
-        draw_line(text).save(file)
-    Path(files[4]).write_bytes(b"")
-    pipeline = recognition.load_pipeline(model_folder, "cpu")
-    widths, forward = [], pipeline.forward
-
-    def watched_forward(inputs: dict, **options) -> dict:
-        widths.append([image.width for image in inputs["image"]])
-        return forward(inputs, **options)
-
-    monkeypatch.setattr(pipeline, "forward", watched_forward)
-    together = list(recognition.recognize_files(pipeline, files, batch_size=2))
-    assert [result.file for result in together] == files
-    assert [result.error is None for result in together] == [True] * 4 + [False] + [True] * 2
-    assert widths == [sorted(batch) for batch in widths]
-    assert [len(batch) for batch in widths] == [2, 2, 2]
-    assert max(widths[0]) < min(widths[1])  # b and c, then the long ones
-    for file, result in zip(files, together, strict=True):
-        if result.error is None:
-            (alone,) = recognition.recognize_files(pipeline, [file])
-            assert (alone.text, alone.score) == (result.text, pytest.approx(result.score, abs=1e-5))
-
-
-def test_file_names_that_are_no_text(model_folder, tmp_path):
-    """Archives have names in old encodings."""
-    draw_line("good").save(tmp_path / "line.png")
-    os.rename(tmp_path / "line.png", os.fsencode(tmp_path) + b"/caf\xe9.png")
-    done = call_script("recognize.py", tmp_path, "--model", model_folder, "--device", "cpu")
-    assert "caf\\udce9.png\t" in done.stdout
-
-
-def test_damaged_weights_are_named(model_folder, tmp_path):
-    folder = tmp_path / "damaged"
-    shutil.copytree(model_folder, folder)
-    weights = folder / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(ValueError, match="damaged"):
-        load_model(folder)
-
-
 @pytest.mark.parametrize("script", sorted(path.name for path in (ROOT / "scripts").glob("*.py")))
 def test_help_has_examples(script):
     assert "Examples:" in call_script(script, "--help").stdout
@@ -286,11 +214,8 @@ def test_help_has_examples(script):
 @pytest.mark.parametrize(
     ("script", "arguments", "message"),
     [
-        ("recognize.py", ["--model", "nowhere", "x.png"], "nowhere"),
         ("train.py", ["--data", "nowhere", "--output_dir", "out"], "nowhere"),
-        ("evaluate.py", ["--model", "nowhere", "--data", "x"], "nowhere"),
         ("export.py", ["--model", "nowhere", "--output", "out"], "nowhere"),
-        ("recognize.py", ["--device", "cuda:9", "x.png"], "cuda:9"),
     ],
 )
 def test_missing_things_are_named_in_one_line(script, arguments, message, tmp_path, monkeypatch):

@@ -9,6 +9,8 @@ from importlib import import_module
 from htr_convtext import __version__
 from htr_convtext.errors import InputError
 
+from .output import missing_extra, set_up_output
+
 
 # Each is a module of this package with `parse(words, prog)`, which makes settings of a command line, and
 # `run(settings)`, which gives an exit code. What a program needs is imported when it runs.
@@ -38,15 +40,22 @@ def run_command(command: str, words: Sequence[str] | None = None, prog: str | No
 
     Returns:
         Its exit code: 1 if something that was given cannot be used (`InputError`, `OSError`), which is said in one
-        line. Other errors are mistakes of ours, and pass.
+        line, as is what to install where a module is missing. Other errors are mistakes of ours, and pass.
     """
     prog = prog or f"htr {command}"
     module = import_module(f".{command.replace('-', '_')}", __package__)
     settings = module.parse(sys.argv[1:] if words is None else list(words), prog)
+    set_up_output(prog)
     try:
         return module.run(settings)
     except BrokenPipeError:  # whoever reads our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except ModuleNotFoundError as error:
+        message = missing_extra(error)
+        if message is None:
+            raise
+        print(f"{prog}: {message}", file=sys.stderr)
         return 1
     except (InputError, OSError) as error:
         print(f"{prog}: {error}", file=sys.stderr)

@@ -111,12 +111,16 @@ def prepare_lines(
 
 
 def features_of(parts: Iterable[Dataset]) -> Features:
-    """The columns that every prepared data set has, and all columns of plain values of `parts`, as strings."""
+    """
+    The columns that every prepared data set has, and all columns of plain values of `parts`, as strings.
+
+    They are written into the files: `load_dataset` makes images of the images.
+    """
     columns = ["text", "source", "page", "writer"]
     for lines in parts:
         columns += [name for name, feature in lines.features.items() if isinstance(feature, Value)]
     sizes = {"width": Value("int32"), "height": Value("int32")}
-    return Features({"image": Image(decode=False), **dict.fromkeys(columns, Value("string")), **sizes})
+    return Features({"image": Image(), **dict.fromkeys(columns, Value("string")), **sizes})
 
 
 def prepared_rows(

@@ -5,12 +5,14 @@ import os
 import re
 import unicodedata
 from dataclasses import asdict, dataclass, field
-from typing import Literal
-
-from datasets import Dataset
-from transformers import PreTrainedTokenizerBase
+from typing import TYPE_CHECKING, Literal
 
 from htr_convtext.errors import InputError
+
+
+if TYPE_CHECKING:  # texts alone need neither
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class TextPolicy:
             text = unicodedata.normalize(self.unicode_form, text) if self.unicode_form else text
         return " ".join(text.split()) if self.whitespace == "fold" else text
 
-    def apply(self, lines: Dataset) -> Dataset:
+    def apply(self, lines: "Dataset") -> "Dataset":
         """The lines with their column `text` in this form."""
         return lines.remove_columns("text").add_column("text", [self(text) for text in lines["text"]])
 
@@ -92,10 +94,10 @@ class TextPolicy:
             handle.write(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n")
 
     @classmethod
-    def of(cls, tokenizer: PreTrainedTokenizerBase) -> "TextPolicy":
+    def of(cls, tokenizer: "PreTrainedTokenizerBase") -> "TextPolicy":
         """The policy stored with a tokenizer, or the default one."""
         return cls(**(tokenizer.init_kwargs.get("text_policy") or {}))
 
-    def store_in(self, tokenizer: PreTrainedTokenizerBase) -> None:
+    def store_in(self, tokenizer: "PreTrainedTokenizerBase") -> None:
         """Stores the policy with a tokenizer: `tokenizer_config.json` carries it wherever the model goes."""
         tokenizer.init_kwargs["text_policy"] = asdict(self)

@@ -2,10 +2,10 @@
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple
 
-from .metrics import align
+import jiwer
 
 
 class Piece(NamedTuple):
@@ -14,6 +14,28 @@ class Piece(NamedTuple):
     kind: Literal["equal", "substitute", "delete", "insert"]
     reference: str
     text: str
+
+
+def align(
+    references: Sequence[str], predictions: Sequence[str], split: Callable[[str], list[str]] = list
+) -> list[list[jiwer.AlignmentChunk]]:
+    """
+    The shortest edits from each reference to its prediction.
+
+    Args:
+        split: Cuts a text into what is compared: `list` into code points, or one of `WORD_TOKENIZERS`. jiwer's own
+            defaults strip the texts, which would forgive spaces at their ends.
+
+    Raises:
+        ValueError: if there are no lines, or not as many predictions as references.
+    """
+    if not len(references) or len(references) != len(predictions):
+        raise ValueError(f"Cannot compare {len(references)} references with {len(predictions)} predictions.")
+
+    def transform(texts: list[str]) -> list[list[str]]:
+        return [split(text) for text in texts]
+
+    return jiwer.process_words(list(references), list(predictions), transform, transform).alignments
 
 
 def differences(references: Sequence[str], texts: Sequence[str]) -> list[list[Piece]]:
@@ -29,6 +51,15 @@ def differences(references: Sequence[str], texts: Sequence[str]) -> list[list[Pi
         ]
         for reference, text, alignment in zip(references, texts, align(references, texts), strict=True)
     ]
+
+
+def edits(pieces: Iterable[Piece]) -> dict[str, int]:
+    """How many characters of a line were substituted, deleted and inserted."""
+    counts = {"substitute": 0, "delete": 0, "insert": 0}
+    for kind, reference, text in pieces:
+        if kind != "equal":
+            counts[kind] += max(len(reference), len(text))  # of a substitution both are as long
+    return {"substitutions": counts["substitute"], "deletions": counts["delete"], "insertions": counts["insert"]}
 
 
 def confusions(lines: Iterable[list[Piece]]) -> Counter[tuple[str, str]]:

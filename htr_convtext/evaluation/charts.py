@@ -2,23 +2,18 @@
 
 import io
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from markupsafe import Markup
-
-
-if TYPE_CHECKING:  # Matplotlib is slow to import and only needed once a page is written
-    from matplotlib.axes import Axes
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 
 _INK = "#123456"  # stands for the colour of the page's text; Matplotlib cannot write `currentColor`
 _BLUE, _ORANGE = "#3f87d9", "#cf7620"  # at least 3:1 on white and on the dark page
 
 
-def _draw(plot: Callable[["Axes"], None], height: float = 3.0) -> Markup:
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
+def _draw(plot: Callable[[Axes], None], height: float = 3.0) -> Markup:
     style = {
         "svg.fonttype": "none",
         "text.parse_math": False,
@@ -40,9 +35,9 @@ def _draw(plot: Callable[["Axes"], None], height: float = 3.0) -> Markup:
 
 
 def by_length(rows: Sequence[dict]) -> Markup:
-    """Bars of the CER of `measure.by_length`."""
+    """Bars of the CER of `measures.by_length`."""
 
-    def plot(axes: "Axes") -> None:
+    def plot(axes: Axes) -> None:
         names = [f"{row['from']}–{row['to']}" if row["to"] else f"{row['from']}+" for row in rows]
         bars = axes.bar(names, [100 * row["cer"] for row in rows], color=_BLUE)
         axes.bar_label(bars, [f"{100 * row['cer']:.1f}" for row in rows], fontsize=9)
@@ -54,7 +49,7 @@ def by_length(rows: Sequence[dict]) -> Markup:
 def by_set(names: Sequence[str], values: Sequence[float], bounds: Sequence[Sequence[float]], label: str) -> Markup:
     """Points with their intervals, one row for each name; 0 is marked where differences are on both sides of it."""
 
-    def plot(axes: "Axes") -> None:
+    def plot(axes: Axes) -> None:
         percent = [100 * value for value in values]
         reach = [
             [100 * abs(value - bound[side]) for value, bound in zip(values, bounds, strict=True)] for side in (0, 1)
@@ -74,7 +69,7 @@ def by_set(names: Sequence[str], values: Sequence[float], bounds: Sequence[Seque
 def reliability(calibration: dict) -> Markup:
     """What is right at each score: characters, and lines."""
 
-    def plot(axes: "Axes") -> None:
+    def plot(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.8, linestyle="--", label="calibrated")
         for kind, marker, color in (("characters", "o", _BLUE), ("lines", "s", _ORANGE)):
             rows = calibration[kind]["bins"]
@@ -90,7 +85,7 @@ def reliability(calibration: dict) -> Markup:
 def risk_coverage(rows: Sequence[dict]) -> Markup:
     """CER of the lines kept against their share."""
 
-    def plot(axes: "Axes") -> None:
+    def plot(axes: Axes) -> None:
         axes.plot([100 * row["coverage"] for row in rows], [100 * row["risk"] for row in rows], color=_BLUE, marker="o")
         axes.set(xlabel="lines kept %, best scores first", ylabel="CER % of the lines kept", xlim=(0, 102))
         axes.set_ylim(bottom=0)

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import regex
 
+from .alignment import Piece, align, differences, edits
+
 
 _PUBLISHED_SYMBOLS = re.compile(r"([\[\]{}/\\()\"'&+*=<>?.;:,!\-—_€#%°])")
 _WORD_BOUNDARY = regex.compile(r"(?w)\b")
@@ -50,36 +52,20 @@ RATES = {
 }
 
 
-def align(
-    references: Sequence[str], predictions: Sequence[str], split: Callable[[str], list[str]] = list
-) -> list[list[jiwer.AlignmentChunk]]:
-    """
-    The shortest edits from each reference to its prediction.
-
-    Args:
-        split: Cuts a text into what is compared: `list` into code points, or one of `WORD_TOKENIZERS`. jiwer's own
-            defaults strip the texts, which would forgive spaces at their ends.
-
-    Raises:
-        ValueError: if there are no lines, or not as many predictions as references.
-    """
-    if not len(references) or len(references) != len(predictions):
-        raise ValueError(f"Cannot compare {len(references)} references with {len(predictions)} predictions.")
-
-    def transform(texts: list[str]) -> list[list[str]]:
-        return [split(text) for text in texts]
-
-    return jiwer.process_words(list(references), list(predictions), transform, transform).alignments
-
-
-def count_lines(references: Sequence[str], predictions: Sequence[str]) -> pd.DataFrame:
+def count_lines(
+    references: Sequence[str], predictions: Sequence[str], pieces: Sequence[Sequence[Piece]] | None = None
+) -> pd.DataFrame:
     """
     Counts characters (code points), words and errors of each line; the sums over any lines go into `rates`.
+
+    Args:
+        pieces: The `differences` of the two, where they are known already.
 
     Raises:
         ValueError: as `align`.
     """
-    counts = pd.DataFrame(list(map(_edits, align(references, predictions))))
+    pieces = differences(references, predictions) if pieces is None else pieces
+    counts = pd.DataFrame(list(map(edits, pieces)))
     counts["characters"] = [len(reference) for reference in references]
     counts["character_errors"] = counts[["substitutions", "deletions", "insertions"]].sum(axis=1)
     counts["lines"] = 1
@@ -88,9 +74,7 @@ def count_lines(references: Sequence[str], predictions: Sequence[str]) -> pd.Dat
     counts["line_cer"] = counts["lines_with_text"] * counts["character_errors"] / counts["characters"].clip(lower=1)
     for name, tokenize in WORD_TOKENIZERS.items():
         counts[f"words_{name}"] = [len(tokenize(reference)) for reference in references]
-        counts[f"word_errors_{name}"] = [
-            sum(_edits(line).values()) for line in align(references, predictions, tokenize)
-        ]
+        counts[f"word_errors_{name}"] = list(map(_errors, align(references, predictions, tokenize)))
     return counts
 
 
@@ -123,12 +107,9 @@ def error_rates(references: Sequence[str], predictions: Sequence[str]) -> ErrorR
     return ErrorRates(cer=float(found["cer"]), wer=float(found["wer_space"]), lines=len(references))
 
 
-def _edits(alignment: list[jiwer.AlignmentChunk]) -> dict[str, int]:
-    counts = {"substitutions": 0, "deletions": 0, "insertions": 0}
-    for chunk in alignment:
-        if chunk.type == "insert":
-            counts["insertions"] += chunk.hyp_end_idx - chunk.hyp_start_idx
-        elif chunk.type != "equal":
-            kind = "deletions" if chunk.type == "delete" else "substitutions"
-            counts[kind] += chunk.ref_end_idx - chunk.ref_start_idx
-    return counts
+def _errors(alignment: list[jiwer.AlignmentChunk]) -> int:
+    return sum(
+        max(chunk.ref_end_idx - chunk.ref_start_idx, chunk.hyp_end_idx - chunk.hyp_start_idx)
+        for chunk in alignment
+        if chunk.type != "equal"
+    )

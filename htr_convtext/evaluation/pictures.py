@@ -1,19 +1,22 @@
 """A picture of lines with what was read in them."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
+from matplotlib.figure import Figure
 from PIL import Image
 
 
-if TYPE_CHECKING:  # slow to import, and not installed where lines are only read
-    from matplotlib.figure import Figure
+T = TypeVar("T")
 
 
-def draw_samples(images: Sequence[Image.Image], truths: Sequence[str], readings: Sequence[str]) -> "Figure":
+def evenly_chosen(items: Sequence[T], count: int) -> list[T]:
+    """`count` of the items, or all, if there are no more."""
+    return [items[len(items) * number // count] for number in range(count)] if len(items) > count else list(items)
+
+
+def draw_samples(images: Sequence[Image.Image], truths: Sequence[str], readings: Sequence[str]) -> Figure:
     """Lines one below the other, over each its ground truth and what was read."""
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(12, 1.2 * len(images)), layout="constrained")
     rows = figure.subplots(len(images), 1, squeeze=False)[:, 0]
     for axes, image, truth, reading in zip(rows, images, truths, readings, strict=True):

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 from datasets import Dataset
@@ -11,6 +12,8 @@ from datasets import Dataset
 from htr_convtext.data import TextPolicy, load_lines
 from htr_convtext.errors import InputError
 from htr_convtext.recognizer import Recognizer
+
+from .alignment import Piece, differences
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,11 @@ class Prediction:
     page: str | None = None
     writer: str | None = None
     error: str | None = None
+
+    @cached_property
+    def pieces(self) -> list[Piece]:
+        """Where reading and ground truth differ. All that shows it takes it from here: to align takes time."""
+        return differences([self.reference], [self.text])[0]
 
     def to_json(self) -> str:
         """One line of `predictions.jsonl`."""
@@ -89,7 +97,7 @@ def predict_lines(
 
 def read_predictions(folder: str | os.PathLike) -> list[Prediction]:
     """
-    The predictions that `scripts/evaluate.py` wrote to a folder.
+    The predictions that `evaluate` wrote to a folder.
 
     Raises:
         InputError: names the file if it is missing or a line of it is no prediction.
@@ -99,6 +107,6 @@ def read_predictions(folder: str | os.PathLike) -> list[Prediction]:
         rows = path.read_text(encoding="utf-8").split("\n")
         return [Prediction(**json.loads(row)) for row in rows if row]
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}; give folders written by evaluate.py --output.") from None
+        raise InputError(f"{path}: {error.strerror}; give folders written by evaluate with --output.") from None
     except (ValueError, TypeError) as error:
-        raise InputError(f"{path}: not predictions of evaluate.py, or an interrupted run. ({error})") from None
+        raise InputError(f"{path}: not predictions of evaluate, or an interrupted run. ({error})") from None

@@ -12,7 +12,7 @@ from PIL import Image
 from htr_convtext.errors import InputError
 
 from . import charts
-from .alignment import character_name, differences, visible
+from .alignment import character_name, edits, visible
 from .predict import Prediction
 
 
@@ -34,19 +34,17 @@ def write_report(
         predictions: The lines that were measured; those with the most errors are shown.
         image_of: Opens the image of a line; may raise `InputError` if it cannot.
     """
-    predictions = list(predictions)
-    pieces = differences([line.reference for line in predictions], [line.text for line in predictions])
-    counted = [(sum(max(map(len, piece[1:])) for piece in line if piece.kind != "equal"), line) for line in pieces]
-    worst = sorted(
-        (
-            {"prediction": prediction, "errors": errors, "pieces": line}
-            for prediction, (errors, line) in zip(predictions, counted, strict=True)
-            if errors
-        ),
-        key=lambda row: -row["errors"],
-    )[:WORST_LINES]
-    for row in worst:
-        row["image"] = _data_uri(row["prediction"], image_of) if image_of else None
+    counted = [(sum(edits(line.pieces).values()), line) for line in predictions]
+    worst = sorted(((errors, line) for errors, line in counted if errors), key=lambda pair: -pair[0])[:WORST_LINES]
+    shown = [
+        {
+            "prediction": line,
+            "errors": errors,
+            "pieces": line.pieces,
+            "image": _data_uri(line, image_of) if image_of else None,
+        }
+        for errors, line in worst
+    ]
     numbers = report["all"]
     names = list(report["sets"])
     drawn = {
@@ -60,7 +58,7 @@ def write_report(
         "reliability": charts.reliability(numbers["calibration"]),
         "risk": charts.risk_coverage(numbers["calibration"]["risk_coverage"]),
     }
-    write_page("report.html", path, report=report, worst=worst, charts=drawn)
+    write_page("report.html", path, report=report, worst=shown, charts=drawn)
 
 
 def write_page(template: str, path: str | os.PathLike, **values) -> None:

@@ -123,16 +123,16 @@ _default_image_processor = cache(HTRConvTextImageProcessor)
 
 def _new_image_processor(settings: Mapping[str, Any]) -> HTRConvTextImageProcessor:
     if settings.get("image_preparation", "aspect") == "published":
-        without_effect = [name for name in IMAGES[1:] if name in settings]
         published = HTRConvTextImageProcessor.published()
-        now = _image_settings(published)
-        if any(settings[name] != now[name] for name in without_effect):
-            raise InputError(f"The published image preparation has its own {', '.join(without_effect)}; leave it out.")
+        fixed = _image_settings(published)
+        other = [name for name in IMAGES if settings.get(name, fixed[name]) != fixed[name]]
+        if other:
+            raise InputError(f"The published image preparation has its own {', '.join(other)}; leave that out.")
         return published
     height = settings.get("height", MAX_HEIGHT)
     if not 1 <= height <= MAX_HEIGHT:
         raise InputError(f"--height {height}: lines may be 1 to {MAX_HEIGHT} pixels high.")
-    width = settings.get("max_width") or WIDEST * height
+    width = settings.get("max_width", WIDEST * height)
     scale = settings.get("horizontal_scale", 1.0)
     if width < 1 or not scale > 0:
         raise InputError("--max_width and --horizontal_scale must be positive.")

@@ -12,9 +12,8 @@ import pandas as pd
 from htr_convtext.errors import InputError
 
 from . import charts
-from .alignment import differences
 from .intervals import SEED, group_lines, interval, resample
-from .measure import COUNTS, DEFINITIONS, to_table
+from .measures import COUNTS, DEFINITIONS, to_table
 from .metrics import RATES, rates
 from .predict import read_predictions
 from .report import write_page
@@ -25,7 +24,7 @@ SHOWN_LINES = 20
 
 @dataclass(frozen=True)
 class Run:
-    """What `scripts/evaluate.py` wrote to a folder."""
+    """What `evaluate` wrote to a folder."""
 
     name: str
     model: str
@@ -50,7 +49,7 @@ def load_runs(folders: Sequence[str | os.PathLike]) -> list[Run]:
             report = json.loads(file.read_text(encoding="utf-8"))
             model, policy = report["model"], report["policy"]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{file}: not a report of evaluate.py; measure again. ({error})") from None
+            raise InputError(f"{file}: not a report of evaluate; measure again. ({error})") from None
         runs.append(Run(name if names.count(name) == 1 else str(path), model, policy, lines))
         if len({run.name for run in runs}) < len(runs):
             raise InputError(f"{path} is given twice.")
@@ -168,10 +167,8 @@ def write_comparison(comparison: dict, runs: Sequence[Run], folder: str | os.Pat
     for key in spread[spread > 0].index:
         rows = {name: table.loc[key] for name, table in tables.items()}
         reference = rows[runs[0].name]["reference"]
-        pieces = differences([reference] * len(rows), [row["text"] for row in rows.values()])
         readings = [
-            {"run": name, "errors": row["character_errors"], "pieces": line}
-            for (name, row), line in zip(rows.items(), pieces, strict=True)
+            {"run": name, "errors": row["character_errors"], "pieces": row["pieces"]} for name, row in rows.items()
         ]
         shown.append({"source": key[0], "index": key[1], "reference": reference, "readings": readings})
 

@@ -12,7 +12,7 @@ import pandas as pd
 from htr_convtext.data import TextPolicy
 from htr_convtext.errors import InputError
 
-from .alignment import confusions, differences
+from .alignment import confusions
 from .calibration import reliability, risk_coverage
 from .intervals import RESAMPLES, SEED, group_lines, interval, resample
 from .metrics import RATES, WORD_TOKENIZERS, count_lines, rates
@@ -48,12 +48,12 @@ DEFINITIONS = {
 
 def to_table(predictions: Iterable[Prediction]) -> pd.DataFrame:
     """
-    Predictions with their counts (`count_lines`), one row a line, in the order of their sets and rows.
+    Predictions with their `pieces` and counts (`count_lines`), one row a line, in the order of their sets and rows.
 
     Raises:
         InputError: if there are none.
     """
-    lines = pd.DataFrame([asdict(prediction) for prediction in predictions])
+    lines = pd.DataFrame([{**asdict(prediction), "pieces": prediction.pieces} for prediction in predictions])
     if lines.empty:
         raise InputError("There are no lines to measure.")
     first = {source: rank for rank, source in enumerate(lines["source"].unique())}
@@ -61,7 +61,7 @@ def to_table(predictions: Iterable[Prediction]) -> pd.DataFrame:
         ["source", "index"], key=lambda column: column.map(first) if column.name == "source" else column
     )
     lines = lines.reset_index(drop=True)
-    return lines.join(count_lines(lines["reference"], lines["text"]))
+    return lines.join(count_lines(lines["reference"], lines["text"], lines["pieces"]))
 
 
 def writable_characters(charset: str, policy: TextPolicy, texts: Iterable[str]) -> set[str]:
@@ -94,7 +94,6 @@ def measure(predictions: Iterable[Prediction], policy: TextPolicy, charset: str)
         InputError: if there are no predictions.
     """
     lines = to_table(predictions)
-    lines["pieces"] = differences(lines["reference"], lines["text"])
     writable = writable_characters(charset, policy, lines["reference"])
     lines["outside"] = [[character for character in text if character not in writable] for text in lines["reference"]]
 
@@ -121,7 +120,7 @@ def describe(lines: pd.DataFrame, draws: pd.DataFrame) -> dict:
     All numbers of some lines.
 
     Args:
-        lines: Rows of `to_table`, with `pieces` and `outside`.
+        lines: Rows of `to_table`, with `outside`.
         draws: Resampled sums of their `COUNTS`.
     """
     characters, edits = int(lines["characters"].sum()), ("substitutions", "deletions", "insertions")

@@ -1,0 +1,76 @@
+"""Turn lines from anywhere into one data set in Parquet, and report what is in it.
+
+Examples:
+    %(prog)s Teklia/IAM-line --output data/iam --charset iam
+    %(prog)s pages --output data/mine --split-by page
+    %(prog)s letters minutes.tsv --output data/both --text-policy policy.json --drop-duplicates
+
+A source is a Hub id; Parquet; an image folder with metadata.jsonl; a .ln list with a .txt beside each image; a table of
+image name, tab and text; an LMDB store of the scene-text layout; or PAGE-XML or ALTO files with their page images. The
+splits are named by its files or folders. Lines without text and unreadable images are left out, and every one of them
+is named in report.json; the same image in two splits is reported and stays, unless --drop-duplicates.
+"""
+
+import argparse
+
+from htr_convtext.charsets import CHARSET_HELP
+
+from .arguments import new_parser
+
+
+def parse(words: list[str], prog: str) -> argparse.Namespace:
+    parser = new_parser(prog, __doc__)
+    parser.add_argument("sources", nargs="+", metavar="SOURCE", help="Hub id, folder or file")
+    parser.add_argument("--output", required=True, metavar="DIR", help="folder for the Parquet files and the report")
+    parser.add_argument("--charset", help=f"report characters outside of it: {CHARSET_HELP}")
+    parser.add_argument(
+        "--text-policy", metavar="FILE.json", help="how texts are written (default: NFC, single spaces)"
+    )
+    parser.add_argument(
+        "--split-by",
+        metavar="COLUMN",
+        help="page, writer, another column or line: split sources that have only a train split, apart by it",
+    )
+    parser.add_argument("--validation", type=float, default=0.1, help="share for validation (default: 0.1)")
+    parser.add_argument("--test", type=float, default=0.1, help="share for test (default: 0.1)")
+    parser.add_argument("--seed", type=int, default=0, help="of the split (default: 0)")
+    parser.add_argument(
+        "--max-height",
+        type=int,
+        default=128,
+        help="scale higher images down to this, in pixels; 0: never (default: 128)",
+    )
+    parser.add_argument(
+        "--drop-duplicates", action="store_true", help="keep an image once: in test, else validation, else train"
+    )
+    parser.add_argument("--image-column", metavar="NAME", help="column of images, where it is not found by its name")
+    parser.add_argument("--text-column", metavar="NAME", help="column of texts, where it is not found by its name")
+    parser.add_argument("--image-root", metavar="DIR", help="folder of the images of lists and tables")
+    return parser.parse_args(words)
+
+
+def run(settings: argparse.Namespace) -> int:
+    from htr_convtext.charsets import charset_tokenizer
+    from htr_convtext.data import TextPolicy, prepare_lines
+    from htr_convtext.errors import InputError
+
+    report = prepare_lines(
+        settings.sources,
+        settings.output,
+        policy=TextPolicy.from_file(settings.text_policy) if settings.text_policy else None,
+        charset=charset_tokenizer(settings.charset).charset if settings.charset else None,
+        split_by=settings.split_by,
+        validation=settings.validation,
+        test=settings.test,
+        seed=settings.seed,
+        max_height=settings.max_height,
+        drop_duplicates=settings.drop_duplicates,
+        image_column=settings.image_column,
+        text_column=settings.text_column,
+        image_root=settings.image_root,
+    )
+    print(report.summary())
+    print(f"{settings.output}: {report.lines} lines; more in report.md")
+    if not report.lines:
+        raise InputError(f"no line remains; {settings.output}/report.md says why.")
+    return 0

@@ -1,0 +1,11 @@
+from .augmentation import AugmentationSettings as AugmentationSettings
+from .augmentation import LineAugmentation as LineAugmentation
+from .augmentation import preview_augmentations as preview_augmentations
+from .lines import select_trainable as select_trainable
+from .preparation import prepare_lines as prepare_lines
+from .report import DataReport as DataReport
+from .sampler import SimilarWidthSampler as SimilarWidthSampler
+from .sources import load_lines as load_lines
+from .sources import load_sources as load_sources
+from .splitting import split_by_group as split_by_group
+from .text_policy import TextPolicy as TextPolicy

@@ -1,0 +1,109 @@
+"""Measuring a model on data sets: predictions, report and pictures."""
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from datasets import Dataset
+from PIL import Image
+
+from htr_convtext.data import TextPolicy
+from htr_convtext.errors import InputError
+from htr_convtext.recognizer import Recognizer
+from processing.images import open_image
+
+from .measures import measure
+from .pictures import draw_samples, evenly_chosen
+from .predict import Prediction, predict_lines
+from .report import write_report
+
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """
+    What a model read on some data sets.
+
+    Attributes:
+        sets: The lines by the names of their sets.
+        predictions: One for each line.
+        report: Of `measure`, with the names of the `"model"` and the `"split"`.
+    """
+
+    sets: Mapping[str, Dataset]
+    predictions: list[Prediction]
+    report: dict
+
+    def image_of(self, prediction: Prediction) -> Image.Image:
+        """The image of a line; an `InputError` if it cannot be opened."""
+        return open_image(self.sets[prediction.source][prediction.index]["image"])
+
+    def draw(self, count: int = 10) -> "Figure":
+        """
+        A picture of lines, evenly chosen among those that could be opened, with ground truth and what was read.
+
+        Raises:
+            InputError: if no line could be opened.
+        """
+        shown = evenly_chosen([line for line in self.predictions if line.error is None], count)
+        if not shown:
+            raise InputError("There is no picture to draw, for no line could be read.")
+        images = [self.image_of(line) for line in shown]
+        return draw_samples(images, [line.reference for line in shown], [line.text for line in shown])
+
+
+def evaluate(
+    recognizer: Recognizer,
+    sets: Mapping[str, Dataset],
+    *,
+    model: str = "bundled",
+    split: str = "test",
+    policy: TextPolicy | None = None,
+    batch_size: int = 16,
+    output: str | os.PathLike | None = None,
+    on_line: Callable[[Prediction], None] | None = None,
+) -> Evaluation:
+    """
+    Reads the lines of data sets and measures what was read.
+
+    Args:
+        sets: Of `load_sets`.
+        model, split: What is measured, for the report.
+        policy: What ground truth and reading go through; by default the one stored with the model.
+        output: A folder for `predictions.jsonl`, which is written line by line, `report.json` and `report.html`.
+        on_line: Is called with each prediction as soon as it is there.
+
+    Raises:
+        InputError: if there are no lines.
+    """
+    tokenizer = recognizer.processor.tokenizer
+    policy = policy or TextPolicy.of(tokenizer)
+    folder, predictions = Path(output) if output else None, []
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in ("report.json", "report.html"):  # not of these predictions, should this run be interrupted
+            (folder / old).unlink(missing_ok=True)
+    with open(folder / "predictions.jsonl", "w", encoding="utf-8") if folder else contextlib.nullcontext() as stream:
+        for name, lines in sets.items():
+            for prediction in predict_lines(recognizer, name, lines, policy, batch_size):
+                predictions.append(prediction)
+                if stream:
+                    stream.write(prediction.to_json())
+                    stream.flush()
+                if on_line:
+                    on_line(prediction)
+
+    report = {"model": model, "split": split, **measure(predictions, policy, tokenizer.charset)}
+    evaluation = Evaluation(sets, predictions, report)
+    if folder:
+        text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+        (folder / "report.json").write_text(text, encoding="utf-8")
+        write_report(report, predictions, folder / "report.html", evaluation.image_of)
+    return evaluation

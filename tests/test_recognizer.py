@@ -1,0 +1,112 @@
+"""Reading lines: the recogniser, and `scripts/recognize.py`, which reads files with it."""
+
+import json
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+
+from htr_convtext import load_recognizer, recognizer
+from tests.helpers import call_script, draw_line
+
+
+def test_lines_are_read_together_and_given_in_their_order(model_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(recognizer, "BATCHES_AHEAD", 2)
+    texts = ["a long line of text", "b", "another long one", "c", "bad", "of medium size", "end"]
+    files = [str(tmp_path / f"{number}.png") for number in range(len(texts))]
+    for text, file in zip(texts, files, strict=True):
+        draw_line(text).save(file)
+    Path(files[4]).write_bytes(b"")
+    reader = load_recognizer(model_folder, "cpu")
+    widths, read_batch = [], reader._read_batch
+
+    def watched(images: list) -> list:
+        widths.append([image.width for image in images])
+        return read_batch(images)
+
+    monkeypatch.setattr(reader, "_read_batch", watched)
+    together = list(reader.read(files, batch_size=2))
+    assert [reading.error is None for reading in together] == [True] * 4 + [False] + [True] * 2
+    assert "4.png" in together[4].error
+    assert widths == [sorted(batch) for batch in widths]
+    assert [len(batch) for batch in widths] == [2, 2, 2]
+    assert max(widths[0]) < min(widths[1])  # b and c, then the long ones
+    for file, reading in zip(files, together, strict=True):
+        if reading.error is None:
+            (alone,) = reader.read([file])
+            assert (alone.text, alone.score) == (reading.text, pytest.approx(reading.score, abs=1e-5))
+
+
+def test_readings_can_be_pickled(model_folder, tmp_path):
+    reader = load_recognizer(model_folder, "cpu")
+    readings = list(reader.read([draw_line("some text"), str(tmp_path / "gone.png")]))
+    assert readings[0].characters
+    assert readings[1].error
+    assert pickle.loads(pickle.dumps(readings)) == readings
+
+
+def test_no_images_no_readings(model_folder):
+    assert list(load_recognizer(model_folder, "cpu").read([])) == []
+
+
+def test_one_bad_file_does_not_stop_the_others(model_folder, tmp_path):
+    folder = tmp_path / "lines"
+    (folder / "below").mkdir(parents=True)
+    draw_line("good").save(folder / "a.png")
+    (folder / "b.jpg").write_bytes(b"not a picture")
+    draw_line("good too").save(folder / "below" / "c.tif")
+    (folder / "notes.txt").write_text("no image")
+    (tmp_path / "empty").mkdir()
+    output = tmp_path / "lines.jsonl"
+    done = call_script(
+        "recognize.py", folder, tmp_path / "gone.png", tmp_path / "empty", "--model", model_folder, "--format", "jsonl",
+        "--output", output, "--batch-size", 2, "--device", "cpu", expect=1,
+    )  # fmt: skip
+    rows = [json.loads(line) for line in output.read_text().splitlines()]
+    assert [os.path.basename(row["file"]) for row in rows] == ["a.png", "b.jpg", "c.tif", "gone.png", "empty"]
+    assert ["error" in row for row in rows] == [False, True, False, True, True]
+    assert set(rows[0]) == {"file", "text", "score"}
+    assert "b.jpg" in done.stderr
+    assert "no such file" in done.stderr
+    assert "3 of 5 files could not be read" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_file_names_that_are_no_text(model_folder, tmp_path):
+    """Archives have names in old encodings."""
+    draw_line("good").save(tmp_path / "line.png")
+    os.rename(tmp_path / "line.png", os.fsencode(tmp_path) + b"/caf\xe9.png")
+    done = call_script("recognize.py", tmp_path, "--model", model_folder, "--device", "cpu")
+    assert "caf\\udce9.png\t" in done.stdout
+
+
+def test_the_decoder_can_be_chosen(model_folder, tmp_path):
+    draw_line("some text").save(tmp_path / "line.png")
+    scores = {}
+    for decoder in ("greedy", "beam"):
+        done = call_script(
+            "recognize.py", tmp_path, "--model", model_folder, "--decoder", decoder, "--device", "cpu",
+            "--format", "jsonl",
+        )  # fmt: skip
+        scores[decoder] = json.loads(done.stdout)
+        (reading,) = load_recognizer(model_folder, "cpu", decoder).read([tmp_path / "line.png"])
+        assert (reading.text, reading.score) == (scores[decoder]["text"], scores[decoder]["score"])
+    assert scores["greedy"] != scores["beam"]
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "message"),
+    [
+        ("recognize.py", ["--model", "nowhere", "x.png"], "nowhere"),
+        ("recognize.py", ["--device", "cuda:9", "x.png"], "cuda:9"),
+        ("evaluate.py", ["--model", "nowhere", "--data", "x"], "nowhere"),
+        ("evaluate.py", ["--device", "cpu", "--data", "elsewhere"], "elsewhere"),
+    ],
+)
+def test_missing_things_are_named_in_one_line(script, arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = call_script(script, *arguments, expect=1)
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith(f"{script}: ")
