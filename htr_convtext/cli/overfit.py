@@ -31,7 +31,7 @@ def parse(words: list[str], prog: str) -> argparse.Namespace:
 def run(settings: argparse.Namespace) -> int:
     from htr_convtext.training import learn_by_heart
 
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("htr_convtext").setLevel(logging.INFO)
     outcome = learn_by_heart(
         settings.data, settings.lines, size=settings.size, height=settings.height, max_steps=settings.max_steps,
         learning_rate=settings.learning_rate, seed=settings.seed,

@@ -43,9 +43,7 @@ def run(settings: argparse.Namespace) -> int:
     from htr_convtext.training import finish, preview, train
 
     arguments, training_arguments = settings.arguments, settings.training_arguments
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    if training_arguments.process_index:
-        logging.disable(logging.INFO)
+    logging.getLogger("htr_convtext").setLevel(logging.WARNING if training_arguments.process_index else logging.INFO)
     if arguments.preview:
         count = preview(arguments, training_arguments)
         print(f"{arguments.preview} shows {count} training lines and what augmentation does to them.")

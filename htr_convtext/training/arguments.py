@@ -209,8 +209,11 @@ class LineTrainingArguments(TrainingArguments):
             raise InputError("early_stopping_patience has no effect without evaluations (eval_strategy no).")
         if self.load_best_model_at_end and by_steps and self.save_steps != self.eval_steps:
             raise InputError("save_steps must be eval_steps, or else the best model is not always saved.")
-        if self.max_minutes < 0 or self.sam_rho < 0 or not 0 <= self.ema_decay < 1:
-            raise InputError("max_minutes and sam_rho must not be negative, ema_decay must be in [0, 1).")
+        for name in ("max_minutes", "sam_rho", "early_stopping_patience"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name} must not be negative, got {getattr(self, name)}.")
+        if not 0 <= self.ema_decay < 1:
+            raise InputError(f"ema_decay must be in [0, 1), got {self.ema_decay}.")
         parse_weights(self.source_weights)  # what is wrong with them is said before anything is read
         if self.max_minutes:
             if 0 < self.warmup_steps < 1:
@@ -226,8 +229,15 @@ class LineTrainingArguments(TrainingArguments):
         if self.n_gpu > 1:
             logger.warning("One process uses one GPU of %d; torchrun --nproc_per_node uses them all.", self.n_gpu)
             self._n_gpu = 1
-        if self.use_cpu and self.bf16 and torch.backends.cpu.get_cpu_capability() == "AVX2":
+        if self.use_cpu and self.bf16 and not has_fast_bfloat16(use_cpu=True):
             logger.warning("Without AVX-512, as on this CPU, bf16 makes steps many times slower; give --bf16 False.")
+
+
+def has_fast_bfloat16(use_cpu: bool = False) -> bool:
+    """Whether this machine, or its CPU, computes in bfloat16 at least as fast as in 32-bit floats."""
+    if use_cpu or not torch.accelerator.is_available():
+        return torch.backends.cpu.get_cpu_capability() != "AVX2"
+    return torch.cuda.is_bf16_supported()
 
 
 def parse_weights(words: Iterable[str]) -> dict[str, float]:

@@ -57,7 +57,8 @@ class TimeBudget(TrainerCallback, ExportableState):
         if control.should_log:
             self._logged = self.progress * self.seconds
         if self.progress >= 1:
-            control.should_evaluate = control.should_save = control.should_training_stop = True
+            control.should_evaluate = args.eval_strategy != "no"
+            control.should_save = control.should_training_stop = True
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs):
         self._before, self._started = 0.0, None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 from transformers import HfArgumentParser
+from transformers.utils import is_accelerate_available
 
 from htr_convtext.errors import InputError
 
@@ -62,7 +63,9 @@ class SettingsParser(HfArgumentParser):
 
     def __init__(self, **options):
         self.settings: dict[str, argparse.Action] = {}
-        super().__init__((ModelArguments, LineTrainingArguments), formatter_class=SettingsFormatter, **options)
+        super().__init__(
+            (ModelArguments, LineTrainingArguments), formatter_class=SettingsFormatter, allow_abbrev=False, **options
+        )
         self.add_argument(
             "--no_use_tcm", "--no-use-tcm", action="store_const", const=False, dest="use_tcm",
             default=argparse.SUPPRESS, help="train without the Textual Context Module",
@@ -115,6 +118,9 @@ def parse_arguments(words: Sequence[str], **parser_options) -> tuple[ModelArgume
         parser_options: Of `argparse.ArgumentParser`: `prog`, `usage`, `description`.
 
     Ends the program with a message, as `argparse` does, if a name or value is wrong.
+
+    Raises:
+        ModuleNotFoundError: if accelerate is missing.
     """
     parser = SettingsParser(**parser_options)
     words = list(words)
@@ -124,7 +130,11 @@ def parse_arguments(words: Sequence[str], **parser_options) -> tuple[ModelArgume
         *settings, unknown = parser.parse_args_into_dataclasses(
             words, return_remaining_strings=True, look_for_args_file=False
         )
-    except (ImportError, OSError, ValueError) as error:  # settings that do not go together
+    except ImportError as error:
+        if not is_accelerate_available():
+            raise ModuleNotFoundError("Training needs accelerate: pip install 'htr-convtext[train]'") from error
+        parser.error(str(error))
+    except (OSError, ValueError) as error:  # settings that do not go together
         parser.error(str(error))
     if unknown:
         parser.error(f"unknown settings: {' '.join(unknown)}")

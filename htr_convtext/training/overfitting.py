@@ -3,12 +3,11 @@
 import tempfile
 from collections.abc import Iterable
 
-import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from htr_convtext.data import load_sources
 
-from .arguments import LineTrainingArguments, ModelArguments
+from .arguments import LineTrainingArguments, ModelArguments, has_fast_bfloat16
 from .run import Outcome, train
 
 
@@ -52,7 +51,7 @@ def learn_by_heart(
         training_arguments = LineTrainingArguments(
             output_dir=folder, max_steps=max_steps, learning_rate=learning_rate, warmup_steps=EVALUATE_EVERY,
             eval_steps=EVALUATE_EVERY, save_strategy="no", load_best_model_at_end=False, ema_decay=0.98,
-            bf16=not torch.accelerator.is_available() or torch.cuda.is_bf16_supported(), weight_decay=0,
+            bf16=has_fast_bfloat16(), weight_decay=0,
             logging_strategy="no", report_to="none", seed=seed,
         )  # fmt: skip
         return train(arguments, training_arguments, {"train": lines}, [StopAtZero()], pictures=False)

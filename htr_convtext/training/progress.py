@@ -38,7 +38,7 @@ def _number(name: str, value: Any) -> str | None:
 
 
 def _minutes(budget: TimeBudget) -> str:
-    return f"{budget.elapsed / 60:.1f} of {budget.seconds / 60:g} min"
+    return f"{budget.elapsed / 60:.1f} of {round(budget.seconds / 60, 2):g} min"
 
 
 class ProgressLines(TrainerCallback):

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, ProcessorMixin, TrainerCallback, set_seed
@@ -69,12 +70,13 @@ def train(
         pictures: Whether to draw curves and samples into the output folder.
 
     Raises:
-        InputError: names the setting, data set, model or checkpoint that cannot be used, or what is not installed.
+        InputError: names the setting, data set, model or checkpoint that cannot be used.
+        ModuleNotFoundError: names what must be installed.
         OSError: if a file cannot be read.
     """
     set_seed(training_arguments.seed)
     checkpoint = find_checkpoint(training_arguments.output_dir, training_arguments.resume_from_checkpoint)
-    augmentation = find_augmentation(arguments)
+    augmentation = LineAugmentation.from_preset(arguments.augmentation, arguments.augmentation_strength)
     if checkpoint is None:
         model, processor, policy, splits = start(arguments, training_arguments, splits)
     else:  # the data may have changed since, the classes of the network must not
@@ -94,7 +96,7 @@ def train(
         model=model.to(memory_format=torch.channels_last),
         args=training_arguments,
         train_dataset=splits["train"],
-        eval_dataset=splits.get("validation", splits["train"]).sort("width"),  # little padding in its batches
+        eval_dataset=by_width(splits.get("validation", splits["train"])),
         data_collator=processor,
         processing_class=processor,
         compute_metrics=character_metrics(processor.tokenizer),
@@ -102,7 +104,9 @@ def train(
         callbacks=list(callbacks),
     )
     if pictures:
-        add_pictures(trainer, processor)
+        from .pictures import TrainingPictures  # slow to import
+
+        trainer.add_callback(TrainingPictures(trainer, processor.tokenizer))
     if checkpoint and is_finished(checkpoint, training_arguments):
         trainer.load_finished(checkpoint)
     else:
@@ -154,19 +158,9 @@ def usable_lines(split: str, lines: Dataset, model: PreTrainedModel, processor: 
     return usable
 
 
-def find_augmentation(arguments: ModelArguments) -> LineAugmentation:
-    try:
-        return LineAugmentation.from_preset(arguments.augmentation, arguments.augmentation_strength)
-    except ImportError as error:
-        raise InputError(str(error)) from error
-
-
-def add_pictures(trainer: LineTrainer, processor: ProcessorMixin) -> None:
-    try:
-        from .pictures import TrainingPictures
-    except ImportError as error:
-        raise InputError(str(error)) from error
-    trainer.add_callback(TrainingPictures(trainer, processor.tokenizer))
+def by_width(lines: Dataset) -> Dataset:
+    """The lines from narrow to wide: there is little padding in batches of them."""
+    return lines.select(np.argsort(lines["width"], kind="stable"))
 
 
 def outcome_of(trainer: LineTrainer, arguments: ModelArguments, policy: TextPolicy) -> Outcome:
@@ -217,7 +211,7 @@ def preview(arguments: ModelArguments, training_arguments: LineTrainingArguments
     if training_arguments.resume_from_checkpoint not in (None, "False", "false"):
         raise InputError("--preview shows the lines of a new run; leave --resume_from_checkpoint out.")
     set_seed(training_arguments.seed)
-    augmentation = find_augmentation(arguments)
+    augmentation = LineAugmentation.from_preset(arguments.augmentation, arguments.augmentation_strength)
     _, processor, _, splits = start(arguments, training_arguments)
     images = []
     for line in splits["train"].shuffle(seed=training_arguments.seed):
