@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import TrainerCallback, TrainingArguments
 
+from htr_convtext.errors import InputError
 from htr_convtext.export import export_model
 from htr_convtext.training import LineTrainer, LineTrainingArguments
 from htr_convtext.training.averaging import WeightAverage, average_decay
@@ -102,6 +103,15 @@ def test_evaluation_and_the_result_have_averaged_weights(tmp_path, processor):
     assert not any(key.startswith("tcm_head") for key in exported)
     for key, value in exported.items():
         assert torch.equal(value, averaged[key]), key
+
+
+def test_checkpoints_without_an_optimizer_hold_the_averaged_weights(tmp_path, processor):
+    build_trainer(
+        tmp_path, processor, ema_decay=0.9, save_only_model=True, save_strategy="steps", save_steps=2, max_steps=2
+    ).train()
+    files = {path.name for path in (tmp_path / "run" / "checkpoint-2").iterdir()}
+    assert {"model.safetensors", "ema.safetensors"} <= files
+    assert "optimizer.pt" not in files
 
 
 # --- the trainer's steps ---
@@ -223,6 +233,20 @@ def test_time_budget_ends_training_and_bends_the_rate(tmp_path, processor):
     assert "eval_cer" in trainer.state.log_history[-2]  # evaluated at the end, though it was not the turn
 
 
+def test_an_evaluation_before_training_takes_no_time(tmp_path, processor):
+    class SlowEvaluation(TrainerCallback):
+        def on_evaluate(self, args, state, control, **kwargs):
+            if state.global_step == 0:
+                time.sleep(2.5)
+
+    trainer = build_trainer(tmp_path, processor, max_minutes=2 / 60, eval_on_start=True)
+    trainer.add_callback(SlowEvaluation())
+    trainer.train()
+    assert trainer.state.log_history[0]["step"] == 0
+    assert trainer.state.global_step > 2
+    assert trainer.state.log_history[1]["time_used"] < 0.9
+
+
 def test_a_resumed_run_goes_on_counting(tmp_path, processor):
     """Its time and its patience, even if the run before had neither."""
     settings = {"save_strategy": "steps", "eval_strategy": "steps", "save_steps": 2, "eval_steps": 2,
@@ -300,12 +324,26 @@ def test_a_signal_ends_training_with_a_checkpoint(tmp_path, processor):
 
 
 @pytest.mark.parametrize(
-    "settings",
-    [{"ema_decay": 1.0}, {"sam_rho": -0.1}, {"max_minutes": -1}, {"lr_scheduler_type": "constant"},
-     {"save_only_model": True}, {"save_steps": 1000, "eval_steps": 200}, {"max_minutes": 1, "warmup_steps": 0.1}],
-)  # fmt: skip
-def test_wrong_settings(settings, tmp_path):
-    with pytest.raises(ValueError, match=r"ema_decay|lr_scheduler_type|save_steps|warmup_steps"):
+    ("settings", "message"),
+    [
+        ({"ema_decay": 1.0}, r"^ema_decay must be in \[0, 1\), got 1.0"),
+        ({"sam_rho": -0.1}, "^sam_rho must not be negative, got -0.1"),
+        ({"max_minutes": -1}, "^max_minutes must not be negative, got -1"),
+        ({"lr_scheduler_type": "constant"}, "^lr_scheduler_type has no effect: the schedule is"),
+        ({"train_sampling_strategy": "sequential"}, "^train_sampling_strategy has no effect: batches are formed"),
+        ({"do_predict": True}, "^do_predict has no effect"),
+        ({"save_steps": 1000, "eval_steps": 200}, "^save_steps must be eval_steps"),
+        ({"max_minutes": 1, "warmup_steps": 0.1}, "^With max_minutes warmup_steps must be a number of steps"),
+        ({"eval_strategy": "no"}, "^Without evaluations .* give load_best_model_at_end False"),
+        (
+            {"eval_strategy": "no", "load_best_model_at_end": False, "early_stopping_patience": 2},
+            "^early_stopping_patience has no effect without evaluations",
+        ),
+        ({"source_weights": ["a"]}, "^'a' is not a data set and its weight"),
+    ],
+)
+def test_wrong_settings(settings, message, tmp_path):
+    with pytest.raises(InputError, match=message):
         LineTrainingArguments(output_dir=str(tmp_path), **settings)
 
 

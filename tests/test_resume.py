@@ -58,7 +58,7 @@ def run_until(step: int, number: int, arguments: list[str]) -> int:
     ) as process:
         seen = 0
         for line in process.stdout:
-            seen += "'loss'" in line
+            seen += " loss " in line
             if seen == step:
                 os.killpg(process.pid, number)
                 break

@@ -1,11 +1,20 @@
-"""The trainer, and the scripts around a model's life: train, evaluate, export, recognise."""
+"""The trainer: its losses, its metrics, what it changes of transformers' and what it shows."""
+
+import functools
+import re
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
-from transformers import EvalPrediction
+import torch
+from safetensors.torch import load_file
+from transformers import EvalPrediction, Trainer, set_seed
 
-from htr_convtext.training import character_metrics
-from tests.helpers import build_model, build_trainer, use_saved_statistics
+from htr_convtext.data import LineAugmentation, TextPolicy
+from htr_convtext.evaluation import measure
+from htr_convtext.training import LineTrainer, LineTrainingArguments, callbacks, character_metrics
+from htr_convtext.training.scores import score_lines
+from tests.helpers import build_model, build_trainer, predictions, use_saved_statistics
 
 
 def test_loss_parts_are_logged_and_add_up(tmp_path, processor):
@@ -48,3 +57,120 @@ def test_character_metrics(tokenizer):
     labels = np.array([[a, b, -100], [a, b, b]])
     rates = character_metrics(tokenizer)(EvalPrediction(predictions=predictions, label_ids=labels))
     assert rates == {"cer": pytest.approx(2 / 5), "wer": pytest.approx(1 / 2)}
+
+
+# --- what is changed of transformers' trainer ---
+
+
+def overridden_names() -> set[str]:
+    """What `LineTrainer` defines, but for what it adds."""
+    added = {
+        "augmentation", "average", "best_checkpoint", "leave_process_group", "load_finished", "stopped_by",
+        "_gradients_are_finite", "_skip_step", "_take_gradients_nearby", "_with_own_workers",
+    }  # fmt: skip
+    return {name for name in vars(LineTrainer) if not name.startswith("__")} - added
+
+
+def test_what_is_overridden_is_there_and_called(tmp_path, processor, monkeypatch):
+    """A method that transformers renames would silently be called no more: the averaged weights would be lost."""
+    names = overridden_names()
+    assert {"save_model", "evaluation_loop", "_get_train_sampler", "create_scheduler"} <= names
+    assert names <= set(dir(Trainer))
+    called = set()
+
+    def watch(name: str):
+        method = getattr(LineTrainer, name)
+
+        @functools.wraps(method)
+        def watched(self, *args, **kwargs):
+            called.add(name)
+            return method(self, *args, **kwargs)
+
+        return watched
+
+    for name in names:
+        monkeypatch.setattr(LineTrainer, name, watch(name))
+    settings = {
+        "ema_decay": 0.9, "eval_strategy": "steps", "eval_steps": 1, "save_strategy": "steps",
+        "load_best_model_at_end": True,
+    }  # fmt: skip
+    build_trainer(tmp_path, processor, max_steps=1, **settings).train()
+    assert called == names
+    called.clear()
+    trainer = build_trainer(tmp_path, processor, max_steps=2, **settings)
+    trainer.train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-1"))
+    assert called == names
+    assert trainer.state.global_step == 2
+    best = load_file(f"{trainer.best_checkpoint}/ema.safetensors")
+    assert all(torch.equal(value, best[name]) for name, value in trainer.model.state_dict().items())
+
+
+def test_without_evaluations_training_ends_with_the_last_average(tmp_path, processor):
+    trainer = build_trainer(tmp_path, processor, ema_decay=0.9, save_strategy="steps", save_steps=4)
+    trainer.train()
+    last = load_file(tmp_path / "run" / "checkpoint-4" / "ema.safetensors")
+    assert all(torch.equal(value, last[name]) for name, value in trainer.model.state_dict().items())
+
+
+def test_an_evaluation_before_training_changes_nothing(tmp_path, processor):
+    """With dropout and augmentation, which draw from the generators that an evaluation could have moved on."""
+    results = []
+    for eval_on_start in (False, True):
+        trainer = build_trainer(
+            tmp_path, processor, model=build_model(use_tcm=True, hidden_dropout=0.2), eval_on_start=eval_on_start,
+            augmentation=LineAugmentation.from_preset("default"), ema_decay=0.9, seed=7,
+        )  # fmt: skip
+        set_seed(7)
+        trainer.train()
+        results.append((trainer.model.state_dict(), [entry["step"] for entry in trainer.state.log_history]))
+    (without, steps), (with_it, more_steps) = results
+    assert more_steps == [0, *steps]
+    assert all(torch.equal(value, without[name]) for name, value in with_it.items())
+
+
+# --- what a run shows ---
+
+
+def test_losses_are_shown_against_the_clock(tmp_path, processor, monkeypatch, capsys):
+    monkeypatch.setattr(callbacks, "LOG_SECONDS", 1)
+    trainer = build_trainer(tmp_path, processor, max_minutes=4 / 60, logging_steps=10**6, eval_on_start=True)
+    trainer.train()
+    lines = capsys.readouterr().out.splitlines()
+    assert re.match(r"before training: CER \d+\.\d\d %, WER \d+\.\d\d %, eval_loss \d", lines[0])
+    losses = [line for line in lines if re.match(r"step \d+, 0\.\d of 0\.07 min: loss \d", line)]
+    assert 3 <= len(losses) <= 5
+    trainer = build_trainer(tmp_path, processor, max_minutes=2 / 60, logging_strategy="no")
+    trainer.train()
+    assert not capsys.readouterr().out
+
+
+def test_lines_and_bars(tmp_path, processor, capsys):
+    build_trainer(tmp_path, processor, max_steps=2).train()
+    shown = capsys.readouterr()
+    assert re.match(r"step 1 of 2: loss \d", shown.out)
+    assert "|" not in shown.err
+    build_trainer(tmp_path, processor, max_steps=2, disable_tqdm=False).train()
+    assert "2/2" in capsys.readouterr().err
+    build_trainer(tmp_path, processor, max_minutes=1 / 60, disable_tqdm=False).train()
+    shown = capsys.readouterr()
+    assert re.search(r"100%.*of 0\.02 min, step \d", shown.err)
+    assert re.search(r"^step 1, .* min: loss \d", shown.out)
+
+
+def test_bars_are_for_terminals(tmp_path, monkeypatch):
+    for terminal in (True, False):
+        monkeypatch.setattr("sys.stderr", Mock(isatty=lambda terminal=terminal: terminal))
+        assert LineTrainingArguments(output_dir=str(tmp_path)).disable_tqdm != terminal
+
+
+def test_scores_are_those_of_the_evaluation():
+    references, readings = ["ab cd", "ef", "gh"], ["ab cd", "ex", "gh"]
+    scores = score_lines(references, readings)
+    assert (scores.cer, scores.wer, scores.lines) == (pytest.approx(1 / 9), pytest.approx(1 / 4), 3)
+    assert scores.cer_interval[0] == 0
+    assert scores.cer < scores.cer_interval[1] <= 1 / 2
+    assert str(scores).startswith("CER 11.11 % [0.00, ")
+    lines = predictions(*zip(references, readings, strict=True))
+    report = measure(lines, TextPolicy(), "abcdefghx ")["all"]["intervals"]
+    assert report["cer"] == pytest.approx(scores.cer_interval)
+    assert report["wer_space"] == pytest.approx(scores.wer_interval)

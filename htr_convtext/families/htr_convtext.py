@@ -72,6 +72,8 @@ class HTRConvTextFamily(Family):
 
     def changes_for_training(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         changes = {name: settings.get(name, value) for name, value in TRAINING.items()}
+        if not changes["use_tcm"] and changes["tcm_loss_weight"] != TRAINING["tcm_loss_weight"]:
+            raise InputError("--tcm_loss_weight has no effect without the Textual Context Module; leave it out.")
         return {**changes, "masking": None if changes["masking"] == "none" else changes["masking"]}
 
     def changes_for_sharing(self) -> dict[str, Any]:

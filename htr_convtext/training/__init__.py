@@ -1,21 +1,6 @@
 """Training line recognisers."""
 
-from .arguments import LineTrainingArguments, ModelArguments, parse_arguments, parse_weights
-from .build import build_model, find_text_policy
-from .checkpoints import find_checkpoint, is_finished, last_checkpoint
-from .trainer import LineTrainer, character_metrics
+import lazy_loader
 
 
-__all__ = [
-    "LineTrainer",
-    "LineTrainingArguments",
-    "ModelArguments",
-    "build_model",
-    "character_metrics",
-    "find_checkpoint",
-    "find_text_policy",
-    "is_finished",
-    "last_checkpoint",
-    "parse_arguments",
-    "parse_weights",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

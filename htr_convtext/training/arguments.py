@@ -1,16 +1,13 @@
-"""The settings of a training run, from the command line, a YAML file or both."""
+"""The settings of a training run."""
 
-import argparse
 import logging
-import os
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import yaml
-from transformers import HfArgumentParser, TrainingArguments
+from transformers import TrainingArguments
 from transformers.integrations import is_tensorboard_available
 
 from htr_convtext.charsets import CHARSET_HELP
@@ -20,87 +17,69 @@ from htr_convtext.errors import InputError
 logger = logging.getLogger(__name__)
 
 
+def _setting(text: str, default: Any = None, **options) -> Any:
+    """A setting with its help; `options` are those of `argparse`."""
+    return field(default=default, metadata={"help": text, **options})
+
+
 @dataclass
 class ModelArguments:
     """What is trained, and on what."""
 
-    data: list[str] = field(metadata={"help": "Data sets, as `htr_convtext.data.load_lines` takes them."})
-    model: str | None = field(
-        default=None,
-        metadata={
-            "help": "Saved model to go on from, or `bundled`, the one of this package. Its network and image size are "
-            "kept; characters that are new in the training text are added to its charset, or `charset` replaces it."
-        },
+    data: list[str] = field(
+        metadata={"help": "data sets: folders, files or Hub ids, as docs/training.md lists them", "metavar": "SOURCE"}
     )
-    size: Literal["tiny", "small", "base"] | None = field(
-        default=None, metadata={"help": "Network; by default tiny. A saved model has its own."}
+    model: str | None = _setting(
+        "saved model to go on from, or `bundled`; new characters of the training text are added to its charset",
+        metavar="DIR",
     )
-    image_preparation: Literal["aspect", "published"] | None = field(
-        default=None,
-        metadata={
-            "help": "Lines keep their aspect ratio (by default), or are squashed and padded to 64 x 512 pixels as in "
-            "the published system, which has its own height, max_width and horizontal_scale."
-        },
+    size: Literal["tiny", "small", "base"] | None = _setting("network (default: tiny); a saved model has its own")
+    image_preparation: Literal["aspect", "published"] | None = _setting(
+        "aspect: lines keep their shape (default); published: squashed and padded to 64 x 512 pixels",
     )
-    height: int | None = field(
-        default=None, metadata={"help": "Height of the line images in pixels, 1 to 64; by default 64."}
+    height: int | None = _setting("of the line images in pixels, 1 to 64 (default: 64)", metavar="PIXELS")
+    max_width: int | None = _setting("widest line in pixels (default: 32 times the height)", metavar="PIXELS")
+    horizontal_scale: float | None = _setting(
+        "width in units of the width that keeps the shape (default: 1)", metavar="FACTOR"
     )
-    max_width: int | None = field(
-        default=None, metadata={"help": "Widest line in pixels; by default 32 times the height."}
+    charset: str | None = _setting(
+        f"characters to learn: {CHARSET_HELP} (default: those of the training text and of the model)", metavar="NAME"
     )
-    horizontal_scale: float | None = field(
-        default=None, metadata={"help": "Width in units of the aspect-true width; by default 1."}
+    min_character_count: int | None = _setting(
+        "characters rarer than this in the training text are not learned (default: 1)", metavar="N"
     )
-    charset: str | None = field(
-        default=None,
-        metadata={"help": f"Characters to learn: {CHARSET_HELP}. By default those of the training text."},
+    text_policy: str | None = _setting(
+        "JSON file of a text policy (default: that of the prepared data, else of the model, else NFC, spaces folded)",
+        metavar="FILE",
     )
-    min_character_count: int | None = field(
-        default=None, metadata={"help": "Characters rarer than this in the training text are left out of the charset."}
+    use_tcm: bool | None = _setting(
+        "train with the Textual Context Module (default: True)", nargs="?", const=True, metavar="BOOL"
     )
-    text_policy: str | None = field(
-        default=None,
-        metadata={
-            "help": "JSON file of a text policy for all splits. By default that of the prepared data, else that of "
-            "the model, else Unicode form NFC, spaces folded."
-        },
+    ctc_loss_weight: float | None = _setting("weight of the CTC loss (default: 0.1)", metavar="X")
+    tcm_loss_weight: float | None = _setting("weight of the textual context loss (default: 1)", metavar="X")
+    masking: Literal["none", "span", "block", "single"] | None = _setting(
+        "hide a share of the frames: in spans, blocks or one by one (default: none)"
     )
-    use_tcm: bool | None = field(
-        default=None, metadata={"help": "Train with the Textual Context Module; by default True."}
+    hidden_dropout: float | None = _setting("dropout of the encoder's sub-layers (default: 0.1)", metavar="X")
+    attention_dropout: float | None = _setting("dropout of its attention weights (default: 0.1)", metavar="X")
+    drop_path_rate: float | None = _setting("stochastic depth of its last block (default: 0.1)", metavar="X")
+    augmentation: Literal["none", "published", "default"] = _setting(
+        "changes to the training images: none, the three of the published recipe, or all (default: default)", "default"
     )
-    ctc_loss_weight: float | None = field(default=None, metadata={"help": "Weight of the CTC loss; by default 0.1."})
-    tcm_loss_weight: float | None = field(
-        default=None, metadata={"help": "Weight of the textual context loss; by default 1."}
-    )
-    masking: Literal["none", "span", "block", "single"] | None = field(
-        default=None,
-        metadata={
-            "help": "Hide a share of the frames while training: in spans, blocks or one by one; by default none."
-        },
-    )
-    hidden_dropout: float | None = field(
-        default=None, metadata={"help": "Dropout of the sub-layers of the encoder; by default 0.1."}
-    )
-    attention_dropout: float | None = field(
-        default=None, metadata={"help": "Dropout of its attention weights; by default 0.1."}
-    )
-    drop_path_rate: float | None = field(
-        default=None, metadata={"help": "Stochastic depth of its last block; by default 0.1."}
-    )
-    augmentation: Literal["none", "published", "default"] = field(
-        default="default",
-        metadata={"help": "Changes to the training images: none, the three of the published recipe, or all."},
-    )
-    augmentation_strength: float = field(default=1.0, metadata={"help": "How far they go, in units of their usual."})
-    preview: str | None = field(
-        default=None, metadata={"help": "PNG file for a picture of augmented training lines; then nothing is trained."}
-    )
+    augmentation_strength: float = _setting("how far they go, in units of their usual", 1.0, metavar="FACTOR")
+    preview: str | None = _setting("draw augmented training lines to this PNG file, train nothing", metavar="FILE")
 
     # What a family of models may have; each says what it does with them (`families`).
     NETWORK = (
         "size", "image_preparation", "height", "max_width", "horizontal_scale", "use_tcm", "ctc_loss_weight",
         "tcm_loss_weight", "masking", "hidden_dropout", "attention_dropout", "drop_path_rate",
     )  # fmt: skip
+
+    def __post_init__(self):
+        if self.augmentation == "none" and self.augmentation_strength != 1:
+            raise InputError("--augmentation_strength has no effect with --augmentation none; leave it out or give 1.")
+        if self.charset and self.min_character_count is not None:
+            raise InputError("--min_character_count has no effect with --charset; leave one of them out.")
 
     def network_settings(self) -> dict[str, Any]:
         """The settings of network and images that were given."""
@@ -111,61 +90,110 @@ MAX_STEPS = 10_000
 SAVE_STEPS = 1000
 
 
-def _default(name: str, value: Any, remark: str = "") -> Any:
-    """Another default for a setting of `TrainingArguments`, with its help."""
-    metadata = TrainingArguments.__dataclass_fields__[name].metadata
-    return field(default=value, metadata={**metadata, "help": metadata.get("help", "") + remark})
+WITHOUT_EFFECT = {
+    "lr_scheduler_type": "the schedule is a warm-up and half a cosine",
+    "lr_scheduler_kwargs": "the schedule is a warm-up and half a cosine",
+    "train_sampling_strategy": "batches are formed of lines of similar width",
+    "length_column_name": "batches are formed of lines of similar width",
+    "do_train": "a training run trains",
+    "do_predict": "`htr evaluate` measures on the test split",
+}
+
+
+def _changed(name: str, text: str | None = None, **changes) -> Any:
+    """A setting of `TrainingArguments` with another help text, or another default (`default=`)."""
+    inherited = TrainingArguments.__dataclass_fields__[name]
+    options = {**inherited.metadata, **({"help": text} if text else {})}
+    if "metavar" in changes:
+        options["metavar"] = changes["metavar"]
+    return field(default=changes.get("default", inherited.default), metadata=options)
 
 
 @dataclass
 class LineTrainingArguments(TrainingArguments):
     """`transformers.TrainingArguments` with defaults for line recognition, and what they lack."""
 
-    max_minutes: float = field(
-        default=0.0,
-        metadata={"help": "Time budget, evaluations included, that replaces max_steps; the schedule stretches to it."},
+    max_minutes: float = _setting(
+        "time budget, evaluations included, in place of max_steps and num_train_epochs; the schedule stretches to it",
+        0.0, metavar="MINUTES",
+    )  # fmt: skip
+    min_learning_rate: float = _setting("learning rate at the end of the schedule", 1e-7, metavar="RATE")
+    sam_rho: float = _setting(
+        "radius of sharpness-aware minimisation, twice the work (default: 0, off)", 0.0, metavar="X"
     )
-    min_learning_rate: float = field(default=1e-7, metadata={"help": "Learning rate at the end of the schedule."})
-    sam_rho: float = field(
-        default=0.0, metadata={"help": "Radius of sharpness-aware minimisation, twice the work; 0 turns it off."}
-    )
-    ema_decay: float = field(
-        default=0.9999, metadata={"help": "Largest decay of the averaged weights; 0 turns the average off."}
-    )
-    early_stopping_patience: int = field(
-        default=0, metadata={"help": "Evaluations without a better CER after which training ends; 0: never."}
+    ema_decay: float = _setting("largest decay of the averaged weights; 0: no average", 0.9999, metavar="X")
+    early_stopping_patience: int = _setting(
+        "end after so many evaluations without a better CER (default: 0, never)", 0, metavar="N"
     )
     source_weights: list[str] = field(
         default_factory=list,
         metadata={
-            "help": "Share of data sets in training, NAME=WEIGHT; those not named have 1. By default each line comes "
-            "once in an epoch."
+            "help": "shares of data sets, those not named have 1 (default: each line once in an epoch)",
+            "metavar": "NAME=WEIGHT",
         },
     )
-    freeze_backbone: bool = field(default=False, metadata={"help": "Train the encoder and the heads only."})
+    freeze_backbone: bool = _setting("train the encoder and the heads only", False, metavar="BOOL")
 
-    per_device_train_batch_size: int = _default("per_device_train_batch_size", 16)
-    per_device_eval_batch_size: int = _default("per_device_eval_batch_size", 32)
-    learning_rate: float = _default("learning_rate", 1e-3)
-    adam_beta2: float = _default("adam_beta2", 0.99)
-    weight_decay: float = _default("weight_decay", 0.05)
-    warmup_steps: float = _default("warmup_steps", 150, " Of `max_steps` at most a twentieth.")
-    max_steps: int = _default("max_steps", -1, f" By default {MAX_STEPS:,}, or as many as `num_train_epochs` takes.")
-    num_train_epochs: float = _default("num_train_epochs", 0.0)
-    eval_strategy: str = _default("eval_strategy", "steps")
-    eval_steps: float = _default("eval_steps", SAVE_STEPS)
-    save_strategy: str = _default("save_strategy", "steps")
-    save_steps: float = _default("save_steps", 0, " By default as `eval_steps`.")
-    save_total_limit: int = _default("save_total_limit", 2)
-    load_best_model_at_end: bool = _default("load_best_model_at_end", True)
-    metric_for_best_model: str = _default("metric_for_best_model", "cer")
-    greater_is_better: bool = _default("greater_is_better", False)
-    logging_steps: float = _default("logging_steps", 50)
-    dataloader_persistent_workers: bool = _default("dataloader_persistent_workers", True)
-    remove_unused_columns: bool = _default("remove_unused_columns", False)
-    ddp_find_unused_parameters: bool = _default("ddp_find_unused_parameters", False)
-    report_to: str = _default("report_to", "tensorboard" if is_tensorboard_available() else "none")
-    seed: int = _default("seed", 123)
+    output_dir: str | None = _changed("output_dir", "folder of the run (default: trainer_output)", metavar="DIR")
+    resume_from_checkpoint: str | None = _changed(
+        "resume_from_checkpoint", "go on: True from the newest checkpoint if there is one, or a checkpoint",
+        metavar="True|DIR",
+    )  # fmt: skip
+    per_device_train_batch_size: int = _changed(
+        "per_device_train_batch_size", "lines of a step and process", default=16, metavar="N"
+    )
+    per_device_eval_batch_size: int = _changed(
+        "per_device_eval_batch_size", "lines read at once", default=32, metavar="N"
+    )
+    gradient_accumulation_steps: int = _changed("gradient_accumulation_steps", "batches of a step", metavar="N")
+    learning_rate: float = _changed("learning_rate", "peak learning rate", default=1e-3, metavar="RATE")
+    adam_beta2: float = _changed("adam_beta2", default=0.99)
+    weight_decay: float = _changed("weight_decay", "of all weights", default=0.05, metavar="X")
+    max_grad_norm: float = _changed("max_grad_norm", "longer gradients are cut to this; 0: none", metavar="X")
+    warmup_steps: float = _changed(
+        "warmup_steps", "steps to the peak, of max_steps at most a twentieth", default=150, metavar="N"
+    )
+    max_steps: int = _changed(
+        "max_steps", f"steps (default: {MAX_STEPS:,}, or as many as num_train_epochs takes)", default=-1, metavar="N"
+    )
+    num_train_epochs: float = _changed(
+        "num_train_epochs", "epochs, where max_steps is not given (default: by max_steps)", default=0.0, metavar="X"
+    )
+    eval_strategy: str = _changed("eval_strategy", default="steps")
+    eval_steps: float = _changed("eval_steps", "steps from one evaluation to the next", default=SAVE_STEPS, metavar="N")
+    save_strategy: str = _changed("save_strategy", default="steps")
+    save_steps: float = _changed(
+        "save_steps", "steps from one checkpoint to the next (default: eval_steps)", default=0, metavar="N"
+    )
+    save_total_limit: int = _changed(
+        "save_total_limit", "checkpoints to keep, the best among them", default=2, metavar="N"
+    )
+    load_best_model_at_end: bool = _changed("load_best_model_at_end", default=True)
+    metric_for_best_model: str = _changed(
+        "metric_for_best_model", "metric that the best model has the least of, or with greater_is_better the most",
+        default="cer",
+    )  # fmt: skip
+    greater_is_better: bool = _changed("greater_is_better", "whether more of that metric is better", default=False)
+    logging_steps: float = _changed(
+        "logging_steps", "steps from one line of losses to the next; with max_minutes one comes every half minute too",
+        default=50, metavar="N",
+    )  # fmt: skip
+    report_to: str = _changed(
+        "report_to", "tensorboard, wandb … or none", default="tensorboard" if is_tensorboard_available() else "none",
+        metavar="NAME",
+    )  # fmt: skip
+    disable_tqdm: bool | None = _changed(
+        "disable_tqdm", "lines in place of a progress bar (default: where stderr is no terminal)", metavar="BOOL"
+    )
+    dataloader_num_workers: int = _changed(
+        "dataloader_num_workers", "processes that open images beside the training", metavar="N"
+    )
+    dataloader_persistent_workers: bool = _changed("dataloader_persistent_workers", default=True)
+    remove_unused_columns: bool = _changed("remove_unused_columns", default=False)
+    ddp_find_unused_parameters: bool = _changed("ddp_find_unused_parameters", default=False)
+    bf16: bool = _changed("bf16", "compute in bfloat16; slow on CPUs without AVX-512", metavar="BOOL")
+    use_cpu: bool = _changed("use_cpu", "train on the CPU though there is an accelerator", metavar="BOOL")
+    seed: int = _changed("seed", "of new weights, the order of lines and what is random", default=123, metavar="N")
 
     def __post_init__(self):
         if not torch.accelerator.is_available():
@@ -174,26 +202,42 @@ class LineTrainingArguments(TrainingArguments):
             self.max_steps = MAX_STEPS
         self.save_steps = self.save_steps or self.eval_steps
         by_steps = self.eval_strategy == self.save_strategy == "steps"
+        evaluates = self.eval_strategy != "no"
+        if self.load_best_model_at_end and not evaluates:
+            raise InputError("Without evaluations (eval_strategy no) give load_best_model_at_end False: none is best.")
+        if self.early_stopping_patience and not evaluates:
+            raise InputError("early_stopping_patience has no effect without evaluations (eval_strategy no).")
         if self.load_best_model_at_end and by_steps and self.save_steps != self.eval_steps:
             raise InputError("save_steps must be eval_steps, or else the best model is not always saved.")
-        if self.max_minutes < 0 or self.sam_rho < 0 or not 0 <= self.ema_decay < 1:
-            raise InputError("max_minutes and sam_rho must not be negative, ema_decay must be in [0, 1).")
+        for name in ("max_minutes", "sam_rho", "early_stopping_patience"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name} must not be negative, got {getattr(self, name)}.")
+        if not 0 <= self.ema_decay < 1:
+            raise InputError(f"ema_decay must be in [0, 1), got {self.ema_decay}.")
         parse_weights(self.source_weights)  # what is wrong with them is said before anything is read
         if self.max_minutes:
             if 0 < self.warmup_steps < 1:
                 raise InputError("With max_minutes warmup_steps must be a number of steps, not a share of them.")
-            self.max_steps, self.disable_tqdm = 10**9, True  # a bar of steps would say nothing
+            self.max_steps = 10**9
         self.dataloader_persistent_workers &= self.dataloader_num_workers > 0
+        if self.disable_tqdm is None:
+            self.disable_tqdm = not sys.stderr.isatty()
+        for name, reason in WITHOUT_EFFECT.items():
+            if getattr(self, name) != TrainingArguments.__dataclass_fields__[name].default:
+                raise InputError(f"{name} has no effect: {reason}.")
         super().__post_init__()
-        if self.lr_scheduler_type != TrainingArguments.lr_scheduler_type:
-            raise InputError("lr_scheduler_type has no effect: the schedule is a warm-up and half a cosine.")
-        if self.save_only_model and self.ema_decay:
-            raise InputError("save_only_model leaves out the averaged weights; give ema_decay 0 with it.")
         if self.n_gpu > 1:
             logger.warning("One process uses one GPU of %d; torchrun --nproc_per_node uses them all.", self.n_gpu)
             self._n_gpu = 1
-        if self.use_cpu and self.bf16 and torch.backends.cpu.get_cpu_capability() == "AVX2":
+        if self.use_cpu and self.bf16 and not has_fast_bfloat16(use_cpu=True):
             logger.warning("Without AVX-512, as on this CPU, bf16 makes steps many times slower; give --bf16 False.")
+
+
+def has_fast_bfloat16(use_cpu: bool = False) -> bool:
+    """Whether this machine, or its CPU, computes in bfloat16 at least as fast as in 32-bit floats."""
+    if use_cpu or not torch.accelerator.is_available():
+        return torch.backends.cpu.get_cpu_capability() != "AVX2"
+    return torch.cuda.is_bf16_supported()
 
 
 def parse_weights(words: Iterable[str]) -> dict[str, float]:
@@ -208,53 +252,8 @@ def parse_weights(words: Iterable[str]) -> dict[str, float]:
         name, _, weight = word.rpartition("=")
         try:
             weights[name] = float(weight)
-        except InputError:
+        except ValueError:
             name = ""
         if not name:
             raise InputError(f"{word!r} is not a data set and its weight, such as letters=2.5.")
     return weights
-
-
-class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Defaults, and the examples as they are written."""
-
-
-def parse_arguments(arguments: list[str], **parser_options) -> tuple[ModelArguments, LineTrainingArguments]:
-    """
-    The settings of a command line. Its first word may be a YAML file of the same names; words after it win.
-
-    Ends the program with a message, as `argparse` does, if a name or value is wrong.
-    """
-    parser = HfArgumentParser((ModelArguments, LineTrainingArguments), formatter_class=HelpFormatter, **parser_options)
-    if arguments and arguments[0].endswith((".yaml", ".yml")):
-        try:
-            arguments = [*yaml_as_command_line(arguments[0]), *arguments[1:]]
-        except (OSError, InputError) as error:
-            parser.error(str(error))
-    try:
-        return parser.parse_args_into_dataclasses(arguments)
-    except (ImportError, ValueError) as error:  # settings that do not go together
-        parser.error(str(error))
-
-
-def yaml_as_command_line(path: str | os.PathLike) -> list[str]:
-    """
-    The settings of a YAML file as words of a command line.
-
-    Raises:
-        OSError: if there is no such file.
-        InputError: names the file if it is no mapping of names to values or lists of values.
-    """
-    try:
-        settings = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML. ({error})") from None
-    if not isinstance(settings, dict):
-        raise InputError(f"{path}: must map the names of settings to their values.")
-    words = []
-    for name, value in settings.items():
-        values = value if isinstance(value, list) else [value]
-        if value is None or any(isinstance(item, (dict, list)) for item in values):
-            raise InputError(f"{path}: the value of {name} must be a text, a number, true or false, or a list of them.")
-        words += [f"--{name}", *map(str, values)]
-    return words

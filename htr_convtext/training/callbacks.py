@@ -13,40 +13,55 @@ from transformers import EarlyStoppingCallback, TrainerCallback, TrainerControl,
 from transformers.trainer_callback import ExportableState
 
 
+LOG_SECONDS = 30
+
+
 class TimeBudget(TrainerCallback, ExportableState):
     """
     Ends training after `minutes` of running time, evaluations and saving included; a resumed run goes on counting.
+    An evaluation before the first step does not count.
 
-    `progress` is the share that is used up, the same in all processes: it is read from the clock of process 0 when a
-    step begins.
+    Also asks for a log of the losses every half minute. `progress` is the share that is used up, the same in all
+    processes: it is read from the clock of process 0 when a step begins.
     """
 
     def __init__(self, minutes: float):
         self.seconds = 60 * minutes
         self.progress = 0.0
+        self._before = 0.0  # seconds that the run has had before it was resumed
         self._started: float | None = None
+        self._logged = 0.0
 
     @property
     def elapsed(self) -> float:
         """Seconds since training began, without those between two runs."""
-        return 0.0 if self._started is None else time.monotonic() - self._started
+        return self._before + (0.0 if self._started is None else time.monotonic() - self._started)
 
     def state(self) -> dict:
         return {"args": {"minutes": self.seconds / 60}, "attributes": {"elapsed": self.elapsed}}
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs):
-        self._started = time.monotonic() - restore_callback(self, state).get("elapsed", 0.0)
+        self._before = self._logged = restore_callback(self, state).get("elapsed", 0.0)
+
+    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs):
+        if self._started is None:
+            self._started = time.monotonic()
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs):
         elapsed = broadcast(torch.tensor(self.elapsed, dtype=torch.float32, device=args.device)).item()
         self.progress = min(1.0, elapsed / self.seconds)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs):
+        if args.logging_strategy != "no" and self.progress * self.seconds >= self._logged + LOG_SECONDS:
+            control.should_log = True
+        if control.should_log:
+            self._logged = self.progress * self.seconds
         if self.progress >= 1:
-            control.should_evaluate = control.should_save = control.should_training_stop = True
+            control.should_evaluate = args.eval_strategy != "no"
+            control.should_save = control.should_training_stop = True
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs):
-        self._started = None
+        self._before, self._started = 0.0, None
 
 
 class EarlyStopping(EarlyStoppingCallback):

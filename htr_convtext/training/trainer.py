@@ -11,17 +11,28 @@ from datasets import Dataset
 from torch import distributed, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader, Sampler
-from transformers import EvalPrediction, PreTrainedTokenizerBase, Trainer, TrainerCallback, TrainerControl, TrainerState
+from transformers import (
+    EvalPrediction,
+    PreTrainedTokenizerBase,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+)
+from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 from transformers.trainer_utils import EvalLoopOutput, TrainOutput
 
 from htr_convtext.data import SimilarWidthSampler
 from htr_convtext.evaluation import error_rates
-from htr_convtext.loading import load_weights
+from htr_convtext.loading import load_weights, quiet_loading
 
 from .arguments import LineTrainingArguments, parse_weights
 from .averaging import WeightAverage
 from .callbacks import EarlyStopping, StopOnSignal, TimeBudget, start_worker
+from .checkpoints import last_checkpoint
 from .distributed import character_share, pad_to_common_width, synchronize_batch_norm
+from .progress import ProgressBar, ProgressLines
 from .sam import frozen_running_statistics, perturbed, total_norm
 from .schedule import LONGEST_WARMUP, cosine, warmup_cosine
 
@@ -87,6 +98,9 @@ class LineTrainer(Trainer):
         early_stopping = EarlyStopping(patience) if patience else None
         for callback in filter(None, (_TrainerHooks(self), self.time_budget, early_stopping, self._stop_on_signal)):
             self.add_callback(callback)
+        self.remove_callback(PrinterCallback)
+        self.remove_callback(DEFAULT_PROGRESS_CALLBACK)
+        self.add_callback((ProgressLines if self.args.disable_tqdm else ProgressBar)(self.time_budget))
         self._loss_parts: dict[str, list[torch.Tensor]] = {}
         self._micro_batches: list[dict[str, torch.Tensor]] = []  # of the step that is being made
         self._buffers_before: list[torch.Tensor] = []
@@ -101,11 +115,27 @@ class LineTrainer(Trainer):
         """The signal that ended training early, if one did."""
         return self._stop_on_signal.stopped_by
 
-    def train(self, *args, **kwargs) -> TrainOutput:
+    def train(self, resume_from_checkpoint: str | bool | None = None, *args, **kwargs) -> TrainOutput:
+        """As `Trainer.train`; the model ends with averaged weights, of the best checkpoint if that is loaded."""
+        if resume_from_checkpoint is True:
+            resume_from_checkpoint = last_checkpoint(self.args.output_dir)
+        if self.average is not None and resume_from_checkpoint:
+            self.average.load(resume_from_checkpoint)
         try:
-            return super().train(*args, **kwargs)
+            output = super().train(resume_from_checkpoint, *args, **kwargs)
         finally:
             self._stop_on_signal.restore()
+        if self.average is not None:
+            if self.best_checkpoint is not None:
+                load_weights(self.model, self.best_checkpoint)
+            else:
+                self.average.copy_to(self.model)
+        return output
+
+    @property
+    def best_checkpoint(self) -> str | None:
+        """The checkpoint whose weights training ends with, if they are not the last ones."""
+        return self.state.best_model_checkpoint if self.args.load_best_model_at_end else None
 
     def leave_process_group(self) -> None:
         """
@@ -255,25 +285,11 @@ class LineTrainer(Trainer):
         self.last_predictions = output.predictions
         return output
 
-    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
-        super()._save_optimizer_and_scheduler(output_dir)
-        if self.average is not None and self.args.should_save:
-            self.average.save(output_dir)
-
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        super()._load_optimizer_and_scheduler(checkpoint)
-        if self.average is not None and checkpoint is not None:
-            self.average.load(checkpoint)
-
-    def _load_best_model(self) -> None:
-        super()._load_best_model()
-        if self.average is not None:
-            load_weights(self.model, self.state.best_model_checkpoint)
-
-    def _finalize_training(self, *args, **kwargs) -> TrainOutput:
-        if self.average is not None:
-            self.average.copy_to(self.model)  # the best model, if it is loaded, replaces them
-        return super()._finalize_training(*args, **kwargs)
+    def save_model(self, output_dir: str | None = None, *args, **kwargs) -> None:
+        with quiet_loading():  # nor does it show a bar while it writes
+            super().save_model(output_dir, *args, **kwargs)
+        if self.average is not None and self.is_in_train and self.args.should_save:
+            self.average.save(output_dir or self.args.output_dir)
 
     def load_finished(self, checkpoint: str) -> None:
         """
@@ -283,18 +299,14 @@ class LineTrainer(Trainer):
             FileNotFoundError: if its best checkpoint is gone.
         """
         self.state = TrainerState.load_from_json(os.path.join(checkpoint, "trainer_state.json"))
-        best = self.state.best_model_checkpoint
-        if self.args.load_best_model_at_end and best is not None:  # the folder may have another place now
+        best = self.best_checkpoint
+        if best is not None:  # the folder may have another place now
             self.state.best_model_checkpoint = os.path.join(os.path.dirname(checkpoint), os.path.basename(best))
             if not os.path.isdir(self.state.best_model_checkpoint):
                 raise FileNotFoundError(
                     f"The run is finished, and its best checkpoint, {best}, is gone; take the folder best beside it."
                 )
-        self._load_from_checkpoint(checkpoint)
-        if self.average is not None:
-            load_weights(self.model, checkpoint)
-        if self.args.load_best_model_at_end and self.state.best_model_checkpoint is not None:
-            self._load_best_model()
+        load_weights(self.model, self.best_checkpoint or checkpoint, averaged=self.average is not None)
 
     # --- what the model reads ---
 

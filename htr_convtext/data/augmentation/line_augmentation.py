@@ -26,13 +26,15 @@ class LineAugmentation:
         settings: What is applied, how often and how strongly.
 
     Raises:
-        ImportError: if anything is to be applied and kornia is missing.
+        ModuleNotFoundError: if anything is to be applied and kornia is missing.
     """
 
     def __init__(self, settings: AugmentationSettings):
         self.settings = settings
         if settings.active() and not find_spec("kornia"):
-            raise ImportError("Augmentation needs kornia: pip install 'htr-convtext[train]', or use the preset `none`.")
+            raise ModuleNotFoundError(
+                "Augmentation needs kornia: pip install 'htr-convtext[train]', or use the preset `none`."
+            )
 
     @classmethod
     def from_preset(cls, preset: str, strength: float = 1.0) -> "LineAugmentation":

@@ -1,0 +1,17 @@
+from .arguments import LineTrainingArguments as LineTrainingArguments
+from .arguments import ModelArguments as ModelArguments
+from .arguments import parse_weights as parse_weights
+from .build import build_model as build_model
+from .build import find_text_policy as find_text_policy
+from .checkpoints import find_checkpoint as find_checkpoint
+from .checkpoints import is_finished as is_finished
+from .checkpoints import last_checkpoint as last_checkpoint
+from .command_line import parse_arguments as parse_arguments
+from .overfitting import StopAtZero as StopAtZero
+from .overfitting import learn_by_heart as learn_by_heart
+from .run import Outcome as Outcome
+from .run import finish as finish
+from .run import preview as preview
+from .run import train as train
+from .trainer import LineTrainer as LineTrainer
+from .trainer import character_metrics as character_metrics
