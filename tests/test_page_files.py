@@ -1,6 +1,9 @@
 """PAGE-XML, ALTO, PDF and JSONL of pages, and page images of every kind."""
 
 import json
+import pickle
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +14,10 @@ from lxml import etree
 from PIL import Image
 from reportlab.pdfgen.canvas import Canvas
 
-from htr_convtext.documents import Page, PageImages, PageLine, Region, Word, read_page
+from htr_convtext.documents import Page, PageImages, PageLine, Region, Word, read_page, xml_writer
 from htr_convtext.documents.formats import to_jsonl
 from htr_convtext.documents.pdf_writer import to_pdf
+from htr_convtext.documents.xml_reader import NotAPageError, PageHead, read_head
 from htr_convtext.documents.xml_writer import to_xml
 
 
@@ -129,7 +133,7 @@ def test_page_xml_keeps_what_is_not_changed(tmp_path):
     word = Word("new", 0.5, box(10, 10, 80, 30))
     line = PageLine("a", "new", box(10, 10, 80, 30), [], 0.5, [word])
     first = Region("first", [], [page.regions[1].lines[0], line])
-    root = etree.fromstring(to_xml(Page("a.jpg", 200, 100, [page.regions[0], first], source=page.source), "page"))
+    root = etree.fromstring(to_xml(replace(page, width=200, height=100, regions=[page.regions[0], first]), "page"))
     a, b = root.findall(".//{*}TextRegion[@id='first']/{*}TextLine")
     assert [etree.QName(child).localname for child in a] == ["Coords", "Baseline", "Word", "TextEquiv", "TextStyle"]
     assert a.find("{*}Coords").get("points") == "20,20 160,20 160,60"
@@ -152,6 +156,68 @@ def read_and_write(tmp_path, xml: str, kind: str) -> tuple[Page, bytes]:
     regions = [replace(region, lines=[line, *region.lines[1:]]), *others]
     size = {"width": page.width or 100, "height": page.height or 100}
     return page, to_xml(replace(page, regions=regions, **size), kind)
+
+
+ALTO = (
+    '<alto xmlns="http://www.loc.gov/standards/alto/ns-v4#"><Description><sourceImageInformation><fileName>C:\\b.jpg'
+    '</fileName></sourceImageInformation></Description><Layout><Page WIDTH="100" HEIGHT="100"><PrintSpace>'
+    '<TextBlock ID="b"><TextLine ID="l" HPOS="1" VPOS="2" WIDTH="3" HEIGHT="4"><String CONTENT="old"/></TextLine>'
+    "</TextBlock></PrintSpace></Page></Layout></alto>"
+)
+
+
+@pytest.mark.parametrize(("kind", "xml"), [("page", TRANSKRIBUS), ("alto", ALTO)])
+def test_pages_are_pickled(page, tmp_path, monkeypatch, kind, xml):
+    monkeypatch.setattr(xml_writer, "_now", lambda: "2026-01-01T00:00:00")
+    (tmp_path / "a.xml").write_text(xml, encoding="utf-8")
+    read = read_page(tmp_path / "a.xml")
+    assert read.format == kind
+    for each in (read, page):
+        again = pickle.loads(pickle.dumps(each))
+        assert again == each
+        assert to_xml(again, kind) == to_xml(each, kind)
+    without = replace(read, source=None)
+    assert pickle.loads(pickle.dumps(without)) == read
+    assert b"old" in to_xml(without, kind)  # a new file, with the lines
+
+
+@pytest.mark.parametrize(("xml", "head"), [(TRANSKRIBUS, PageHead("page", "a.jpg")), (ALTO, PageHead("alto", "b.jpg"))])
+def test_the_head_of_a_file_is_read_alone(tmp_path, xml, head):
+    file = tmp_path / "a.xml"
+    file.write_text(xml.replace("</TextLine>", "", 1))
+    assert read_head(file) == head
+    with pytest.raises(ValueError, match=r"a\.xml: damaged XML"):
+        read_page(file)
+
+
+@pytest.mark.parametrize(
+    ("xml", "message"),
+    [
+        ("<mets><Page/></mets>", "neither PAGE-XML nor ALTO, but <mets>"),
+        ("<alto><Layout/></alto>", "it must describe one page, not 0"),
+        ("<alto><Lay", "damaged XML"),
+        ("", "damaged XML"),
+    ],
+)
+def test_heads_that_cannot_be_read(tmp_path, xml, message):
+    (tmp_path / "a.xml").write_text(xml)
+    for read in (read_head, read_page):
+        with pytest.raises(ValueError, match=rf"a\.xml: {message}") as error:
+            read(tmp_path / "a.xml")
+        assert isinstance(error.value, NotAPageError) == ("mets" in xml)
+
+
+def test_reading_xml_is_light(tmp_path):
+    (tmp_path / "a.xml").write_text(TRANSKRIBUS, encoding="utf-8")
+    code = (
+        "import sys, time\nfrom htr_convtext.documents import read_page\n"
+        "print(len(read_page(sys.argv[1]).lines), time.process_time(), *sys.modules)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "a.xml")]
+    lines, seconds, *modules = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert lines == "3"
+    assert not {"torch", "transformers", "datasets"} & set(modules)
+    assert float(seconds) < 0.7
 
 
 def test_comments_and_sizes_that_are_missing(tmp_path):
@@ -215,7 +281,8 @@ def test_alto_keeps_what_is_not_changed(tmp_path):
     word = Word("new", 0.5, box(10, 10, 80, 30))
     line = PageLine("l", "new", box(10, 10, 80, 30), [], 0.5, [word])
     regions = [Region("b", [], [line, page.lines[1]])]
-    root = etree.fromstring(to_xml(Page("a.jpg", 200, 100, regions, source=page.source), "alto"))
+    read = replace(page, width=200, height=100, regions=regions)
+    root = etree.fromstring(to_xml(read, "alto"))
     first, second = root.iter(f"{ALTO_4}TextLine")
     assert [etree.QName(child).localname for child in first] == ["Shape", "String"]
     assert first.get("TAGREFS") == "T1"
@@ -223,7 +290,7 @@ def test_alto_keeps_what_is_not_changed(tmp_path):
     assert [e.get("CONTENT") for e in second] == ["as", "it was"]
     assert root.find(".//{*}OtherTag").get("ID") == "T1"
     # into the other format with the ids that it has
-    converted = validate(to_xml(Page("a.jpg", 200, 100, regions, source=page.source), "page"), "page_2019.xsd")
+    converted = validate(to_xml(read, "page"), "page_2019.xsd")
     assert [e.get("id") for e in converted.iter(f"{PAGE_2019}TextLine")] == ["l", "line_2"]
 
 

@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from htr_convtext.data import load_lines, pages, select_trainable
-from htr_convtext.documents import cut_line, read_page
+from htr_convtext.documents import cut_line, read_page, xml_reader
 from htr_convtext.documents.files import find_documents
 from htr_convtext.documents.geometry import parse_points
+from htr_convtext.errors import InputError
 from modeling_htr_convtext import HTRConvTextConfig
 from processing.images import open_image
 
@@ -223,7 +224,7 @@ def test_pages_that_cannot_be_read(tmp_path, xml, message):
 def test_images_are_tried_again_by_another_pillow(tmp_path, monkeypatch):
     write_page(tmp_path / "pages", page_xml(page_line("a", "one")))
     with monkeypatch.context() as patch:
-        patch.setattr(pages, "open_image", Mock(side_effect=ValueError("no such codec")))
+        patch.setattr(pages, "open_image", Mock(side_effect=InputError("no such codec")))
         (line,) = load_lines(tmp_path / "pages", "train")
         assert line["image"]["bytes"] == b""
         patch.setattr(pages, "PIL_VERSION", "another")
@@ -237,3 +238,38 @@ def test_pages_without_the_library(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "lxml", None)
     with pytest.raises(ValueError, match=r"pip install 'htr-convtext\[pages\]'"):
         load_lines(tmp_path)
+
+
+def test_xml_is_parsed_once(tmp_path, monkeypatch):
+    write_page(tmp_path, page_xml(page_line("a", "one")))
+    line = '<TextLine ID="b" HPOS="0" VPOS="0" WIDTH="9" HEIGHT="9"><String CONTENT="two"/></TextLine>'
+    write_page(tmp_path, alto(line, image="p2.png"), "p2")
+    parsed = Mock(side_effect=xml_reader.parse_xml)
+    monkeypatch.setattr(xml_reader, "parse_xml", parsed)
+    assert load_lines(tmp_path, "train")["text"] == ["one", "two"]
+    assert parsed.call_count == 2
+    assert len(find_documents([tmp_path])[0]) == 2
+    assert parsed.call_count == 2
+
+
+def test_what_stands_in_for_a_damaged_layout(tmp_path):
+    """The ALTO file of the image, if it has one, and then the image, as long as no other file describes it."""
+    write_page(tmp_path / "page", page_xml(page_line("a", "one")), image=False)
+    write_page(tmp_path / "alto", alto(""), image=False)
+    Image.new("L", (200, 100)).save(tmp_path / "p1.png")
+
+    def ways(*paths) -> list[list[str]]:
+        found = []
+        for document in find_documents(paths)[0]:
+            found.append([])
+            while document:
+                found[-1].append((document.layout or document.image).relative_to(tmp_path).as_posix())
+                document = document.instead
+        return found
+
+    assert ways(tmp_path) == [["page/p1.xml", "alto/p1.xml", "p1.png"]]
+    assert ways(tmp_path / "page" / "p1.xml") == [["page/p1.xml"]]
+    assert ways(tmp_path / "page" / "p1.xml", tmp_path / "p1.png") == [["page/p1.xml", "p1.png"]]
+    write_page(tmp_path / "more", page_xml(page_line("b", "two")), image=False)
+    (tmp_path / "alto" / "p1.xml").unlink()
+    assert ways(tmp_path / "page", tmp_path / "more", tmp_path / "p1.png") == [["page/p1.xml"], ["more/p1.xml"]]

@@ -2,7 +2,9 @@
 
 import io
 import logging
+import pickle
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image as PILImage
@@ -12,7 +14,7 @@ import htr_convtext.documents
 from htr_convtext.documents.files import alto_beside_page_xml, find_page_image
 from htr_convtext.documents.geometry import cut_line
 from htr_convtext.documents.layout import in_pixels
-from htr_convtext.documents.page import PageLine
+from htr_convtext.documents.page import Page, PageLine
 from htr_convtext.documents.xml_reader import read_page
 from htr_convtext.errors import InputError
 from processing.images import open_image
@@ -42,7 +44,7 @@ def read_pages(files: list[Path], folder: Path) -> LineItems:
     for file in files:
         try:
             page = read_page(file)
-            image = find_page_image(file, page)
+            image = find_page_image(file, page.image)
         except (OSError, InputError) as error:
             left_out[file] = [(str(file), str(error).removeprefix(f"{file}: "))]
             continue
@@ -61,7 +63,15 @@ def read_pages(files: list[Path], folder: Path) -> LineItems:
             images[file] = image.resolve()
         if has_lines:
             stamp = file_stamp(file) + file_stamp(image)
-            items[file] = {"xml": str(file), "image": str(image), "page": name, "stamp": stamp, "maker": maker}
+            items[file] = {
+                "xml": str(file),
+                "image": str(image),
+                "page": name,
+                # As bytes they are small, and `datasets` makes its hash of the items in no time.
+                "content": pickle.dumps(replace(page, source=None)),
+                "stamp": stamp,
+                "maker": maker,
+            }
     for file in alto_beside_page_xml(images, alto):
         items.pop(file, None)
         left_out[file] = [(str(file), "its image has PAGE-XML too")]
@@ -77,12 +87,12 @@ def is_usable(line: PageLine) -> bool:
 def cut_lines(items: list[dict]) -> Iterator[dict]:
     """Opens pages and yields their lines as PNG, grey and white outside of the polygon."""
     for item in items:
-        file, page = Path(item["xml"]), read_page(item["xml"])
+        page: Page = pickle.loads(item["content"])
         try:
             image = open_image(item["image"])
             page = in_pixels(page, image)
         except InputError as error:
-            logger.warning("%s: %s; its lines are empty images.", file, error)
+            logger.warning("%s: %s; its lines are empty images.", item["xml"], error)
             image = None
         for line in filter(is_usable, page.lines):
             name = f"{item['page']}#{line.id}"

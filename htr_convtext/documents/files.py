@@ -1,14 +1,14 @@
 """The page images and PAGE-XML or ALTO files of a folder."""
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from htr_convtext.errors import InputError
 
-from .page import Page
-from .xml_reader import NotAPageError, read_page
+from .xml_reader import NotAPageError, read_head
 
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".jp2")
@@ -23,11 +23,13 @@ class Document:
         image: The image, or PDF.
         layout: The PAGE-XML or ALTO file whose lines are taken, or `None`: they are to be found.
         name: What its outputs are called: the way from the folder that was given, without a suffix.
+        instead: What stands for the image if the layout turns out to be damaged when it is read, or `None`.
     """
 
     image: Path
     layout: Path | None
     name: Path
+    instead: "Document | None" = None
 
 
 def find_documents(
@@ -37,7 +39,8 @@ def find_documents(
     The documents of files and folders, sorted, and the errors of those that cannot be read. Others are passed over.
 
     A PAGE-XML or ALTO file stands for the image that it describes. An image that is so described is not taken a second
-    time, nor is the ALTO file in a folder that has PAGE-XML of the image too, as exports of Transkribus do.
+    time, nor is the ALTO file in a folder that has PAGE-XML of the image too, as exports of Transkribus do: these
+    stand in for a layout that is damaged. Of an XML file no more is read here than what comes before its page.
 
     Args:
         use_layout: Whether to take the lines of PAGE-XML and ALTO files. If not, the ones in folders are passed over,
@@ -45,18 +48,10 @@ def find_documents(
         leave_out: A folder in these folders that is not searched.
 
     Raises:
-        InputError: if nothing was found.
+        InputError: if nothing was found, or there are XML files and lxml is missing.
     """
     outside = Path(leave_out).resolve() if leave_out is not None else None
-    files: list[tuple[Path, Path, bool]] = []  # with the folder that its name starts from, and whether it was named
-    for path in map(Path, paths):
-        if path.is_dir():
-            found = sorted(file for file in path.rglob("*") if file.is_file())
-            if outside and path.resolve() in outside.parents:
-                found = [file for file in found if outside not in file.resolve().parents]
-            files += [(file, path, False) for file in found]
-        else:
-            files.append((path, path.parent, True))
+    files = _list_files(map(Path, paths), outside)
     documents: dict[Path, Document] = {}
     failed: list[str] = []
     images: dict[Path, Path] = {}  # that XML files describe
@@ -65,28 +60,61 @@ def find_documents(
         if file.suffix.lower() != ".xml" or not (use_layout or is_named):
             continue
         try:
-            page = read_page(file)
-            image = find_page_image(file, page)
+            head = read_head(file)
+            image = find_page_image(file, head.image)
+        except ModuleNotFoundError as error:
+            raise InputError(str(error)) from None
         except (OSError, InputError) as error:
             if is_named or not isinstance(error, NotAPageError):
                 failed.append(str(error))
             continue
         images[file.resolve()] = image.resolve()
-        if page.format == "alto" and not is_named:
+        if head.format == "alto" and not is_named:
             alto.add(file.resolve())
         layout = file if use_layout else None
         documents[file.resolve()] = Document(image, layout, file.relative_to(root).with_suffix(""))
-    for file in alto_beside_page_xml(images, alto):
-        del documents[file]
     described = set(images.values())
+    spare: dict[Path, Document] = {}  # by their images
     for file, root, is_named in files:
         suffix = file.suffix.lower()
-        is_page = suffix in (*IMAGE_SUFFIXES, ".pdf") or (is_named and suffix != ".xml")
-        if is_page and file.resolve() not in described:
-            documents.setdefault(file.resolve(), Document(file, None, file.relative_to(root).with_suffix("")))
+        if suffix in (*IMAGE_SUFFIXES, ".pdf") or (is_named and suffix != ".xml"):
+            document = Document(file, None, file.relative_to(root).with_suffix(""))
+            into = spare if file.resolve() in described else documents
+            into.setdefault(file.resolve(), document)
+    for file in alto_beside_page_xml(images, alto):
+        spare[images[file]] = replace(documents.pop(file), instead=spare.get(images[file]))
+    _set_instead(documents, images, spare)
     if not documents and not failed:
         raise InputError(f"There are no pages in {', '.join(map(str, paths))}.")
     return sorted(documents.values(), key=lambda document: document.name), failed
+
+
+def _set_instead(documents: dict[Path, Document], images: Mapping[Path, Path], spare: Mapping[Path, Document]) -> None:
+    """
+    Lets `spare` documents, by their images, stand in for those of one layout each; an image of several has the others.
+
+    Args:
+        documents: By their files.
+        images: Those that XML files describe.
+    """
+    count = Counter(images[file] for file in documents if file in images)
+    for file, document in documents.items():
+        if document.layout and count[images[file]] == 1:
+            documents[file] = replace(document, instead=spare.get(images[file]))
+
+
+def _list_files(paths: Iterable[Path], outside: Path | None) -> list[tuple[Path, Path, bool]]:
+    """Files, each with the folder that its name starts from, and whether it was named itself."""
+    files: list[tuple[Path, Path, bool]] = []
+    for path in paths:
+        if path.is_dir():
+            found = sorted(file for file in path.rglob("*") if file.is_file())
+            if outside and path.resolve() in outside.parents:
+                found = [file for file in found if outside not in file.resolve().parents]
+            files += [(file, path, False) for file in found]
+        else:
+            files.append((path, path.parent, True))
+    return files
 
 
 def alto_beside_page_xml(images: Mapping[Path, Path], alto: Set[Path]) -> set[Path]:
@@ -101,18 +129,21 @@ def alto_beside_page_xml(images: Mapping[Path, Path], alto: Set[Path]) -> set[Pa
     return {file for file in alto if images[file] in described}
 
 
-def find_page_image(file: Path, page: Page) -> Path:
+def find_page_image(file: Path, image: str) -> Path:
     """
-    The image that a page names, or else the one named as its XML file, beside it or in the folder above.
+    The image that an XML file names, or else the one named as the file, beside it or in the folder above.
+
+    Args:
+        image: The name in the file, or empty.
 
     Raises:
         InputError: if there is none.
     """
     beside = file.parent
     folders = (beside, beside.parent if beside.name else beside / "..")
-    names = [page.image] if page.image else []
+    names = [image] if image else []
     for name in [*names, *(file.stem + suffix for suffix in IMAGE_SUFFIXES)]:
         for folder in folders:
             if (folder / name).is_file():
                 return folder / name
-    raise InputError(f"{file}: no page image {page.image or file.stem} beside it")
+    raise InputError(f"{file}: no page image {image or file.stem} beside it")

@@ -2,15 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from htr_convtext.reading import Character
 
 from .geometry import Points, bounding_box
-
-
-if TYPE_CHECKING:
-    from lxml.etree import _ElementTree
 
 
 @dataclass(frozen=True)
@@ -63,7 +59,8 @@ class Page:
         width, height: Of the image in the units of the polygons (pixels, or in ALTO also 1/10 mm or 1/1200 inch); 0
             where a file does not say.
         number: Of the page in its file, from 1.
-        source: The PAGE-XML or ALTO file that it comes from, which is written again with the new text.
+        format: That of the XML file it comes from; `None` if it was not read from one.
+        source: What was in that file, which is written again with the new text.
     """
 
     image: str
@@ -71,14 +68,8 @@ class Page:
     height: float
     regions: list[Region]
     number: int = 1
-    source: "_ElementTree | None" = field(default=None, repr=False, compare=False)
-
-    @property
-    def format(self) -> Literal["page", "alto"] | None:
-        """That of the file it comes from; `None` if it was not read from one."""
-        if self.source is None:
-            return None
-        return "alto" if self.source.getroot().tag.rpartition("}")[2] == "alto" else "page"
+    format: Literal["page", "alto"] | None = None
+    source: bytes | None = field(default=None, repr=False, compare=False)
 
     @property
     def lines(self) -> list[PageLine]:

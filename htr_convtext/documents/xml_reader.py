@@ -3,7 +3,9 @@
 import os
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from htr_convtext.errors import InputError
 
@@ -12,7 +14,11 @@ from .page import Page, PageLine, Region
 
 
 if TYPE_CHECKING:
-    from lxml.etree import _Element, _ElementTree
+    from lxml.etree import _Element
+
+# The formats by the names of their root elements.
+FORMATS: dict[str, Literal["page", "alto"]] = {"PcGts": "page", "alto": "alto"}
+SAFE = {"resolve_entities": "internal", "no_network": True, "load_dtd": False}
 
 
 class NotAPageError(InputError):
@@ -29,27 +35,87 @@ def read_page(path: str | os.PathLike) -> Page:
         InputError: names the file if it is damaged or has not exactly one page.
         ModuleNotFoundError: if lxml is missing.
     """
+    etree = _import_lxml()
+    source = Path(path).read_bytes()
+    try:
+        root = parse_xml(source, os.fspath(path))
+    except etree.XMLSyntaxError as error:
+        raise InputError(f"{path}: damaged XML. ({error})") from None
+    page_format = _format_of(root, path)
+    pages = root.findall(".//{*}Page")
+    if len(pages) != 1:
+        raise InputError(f"{path}: it must describe one page, not {len(pages)}.")
+    read, sizes = {
+        "page": (_regions_of_page_xml, ("imageWidth", "imageHeight")),
+        "alto": (_regions_of_alto, ("WIDTH", "HEIGHT")),
+    }[page_format]
+    try:
+        width, height = (parse_number(pages[0].get(name, "0")) for name in sizes)
+        regions = read(pages[0])
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path}: damaged {_local_name(root)}. ({error})") from None
+    return Page(_image_of(root, pages[0]), width, height, regions, format=page_format, source=source)
+
+
+def parse_xml(source: bytes, name: str | None = None) -> "_Element":
+    """The root element of an XML file; `name` is what errors (`XMLSyntaxError`) call it."""
+    from lxml import etree
+
+    return etree.fromstring(source, etree.XMLParser(**SAFE), base_url=name)
+
+
+@dataclass(frozen=True)
+class PageHead:
+    """What stands in a PAGE-XML or ALTO file before the page itself: its format, and the name of the image or `""`."""
+
+    format: Literal["page", "alto"]
+    image: str
+
+
+def read_head(path: str | os.PathLike) -> PageHead:
+    """
+    Reads a PAGE-XML or ALTO file as far as its page begins.
+
+    Raises:
+        As `read_page`, but for what is wrong further on.
+    """
+    etree = _import_lxml()
+    with open(path, "rb") as handle:
+        elements = (element for _, element in etree.iterparse(handle, events=("start",), **SAFE))
+        try:
+            root = next(elements)
+            page_format = _format_of(root, path)
+            for element in elements:
+                if _local_name(element) == "Page":
+                    return PageHead(page_format, _image_of(root, element))
+        except etree.XMLSyntaxError as error:
+            raise InputError(f"{path}: damaged XML. ({error})") from None
+    raise InputError(f"{path}: it must describe one page, not 0.")
+
+
+def _import_lxml():
     try:
         from lxml import etree
     except ModuleNotFoundError:
         raise ModuleNotFoundError("PAGE-XML and ALTO need lxml: pip install 'htr-convtext[pages]'") from None
-    with open(path, "rb") as handle:
-        try:
-            parser = etree.XMLParser(resolve_entities="internal", no_network=True, load_dtd=False)
-            tree = etree.parse(handle, parser)
-        except etree.XMLSyntaxError as error:
-            raise InputError(f"{path}: damaged XML. ({error})") from None
-    root = tree.getroot()
-    kind = etree.QName(root).localname
-    if kind not in ("PcGts", "alto"):
+    return etree
+
+
+def _format_of(root: "_Element", path: str | os.PathLike) -> Literal["page", "alto"]:
+    kind = _local_name(root)
+    if kind not in FORMATS:
         raise NotAPageError(f"{path}: neither PAGE-XML nor ALTO, but <{kind}>.")
-    pages = root.findall(".//{*}Page")
-    if len(pages) != 1:
-        raise InputError(f"{path}: it must describe one page, not {len(pages)}.")
-    try:
-        return _page_of_page_xml(tree, pages[0]) if kind == "PcGts" else _page_of_alto(tree, pages[0])
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{path}: damaged {kind}. ({error})") from None
+    return FORMATS[kind]
+
+
+def _local_name(element: "_Element") -> str:
+    return element.tag.rpartition("}")[2]
+
+
+def _image_of(root: "_Element", page: "_Element") -> str:
+    """The name of the image without a folder, be it written as on Windows or elsewhere; empty if there is none."""
+    name = page.get("imageFilename") or root.findtext(".//{*}sourceImageInformation/{*}fileName") or ""
+    return name.strip().replace("\\", "/").rpartition("/")[2]
 
 
 def root_name(path: str | os.PathLike) -> str | None:
@@ -61,10 +127,10 @@ def root_name(path: str | os.PathLike) -> str | None:
             _, root = next(etree.iterparse(handle, events=("start",), resolve_entities=False, no_network=True))
     except etree.XMLSyntaxError:
         return None
-    return etree.QName(root).localname
+    return _local_name(root)
 
 
-def _page_of_page_xml(tree: "_ElementTree", page: "_Element") -> Page:
+def _regions_of_page_xml(page: "_Element") -> list[Region]:
     def read_line(line: "_Element") -> PageLine:
         return PageLine(
             id=ids[line],
@@ -76,16 +142,10 @@ def _page_of_page_xml(tree: "_ElementTree", page: "_Element") -> Page:
     ids = line_ids(page)
     order = _reading_order(page)
     found = sorted(_lines_by_parent(page), key=lambda item: order(item[0]))
-    return Page(
-        image=base_name(page.get("imageFilename", "")),
-        width=parse_number(page.get("imageWidth", "0")),
-        height=parse_number(page.get("imageHeight", "0")),
-        regions=[
-            Region(parent.get("id", ""), _points_of_page_xml(parent.find("{*}Coords")), list(map(read_line, lines)))
-            for parent, lines in found
-        ],
-        source=tree,
-    )
+    return [
+        Region(parent.get("id", ""), _points_of_page_xml(parent.find("{*}Coords")), list(map(read_line, lines)))
+        for parent, lines in found
+    ]
 
 
 def _reading_order(page: "_Element") -> Callable[["_Element"], int]:
@@ -154,7 +214,7 @@ def _points_of_page_xml(element: "_Element | None") -> Points:
     return parse_points(element.get("points"))
 
 
-def _page_of_alto(tree: "_ElementTree", page: "_Element") -> Page:
+def _regions_of_alto(page: "_Element") -> list[Region]:
     def read_line(line: "_Element") -> PageLine:
         return PageLine(
             id=ids[line],
@@ -164,16 +224,10 @@ def _page_of_alto(tree: "_ElementTree", page: "_Element") -> Page:
         )
 
     ids = line_ids(page)
-    return Page(
-        image=base_name(tree.findtext(".//{*}sourceImageInformation/{*}fileName") or ""),
-        width=parse_number(page.get("WIDTH", "0")),
-        height=parse_number(page.get("HEIGHT", "0")),
-        regions=[
-            Region(parent.get("ID", ""), _polygon_of_alto(parent), list(map(read_line, lines)))
-            for parent, lines in _lines_by_parent(page)
-        ],
-        source=tree,
-    )
+    return [
+        Region(parent.get("ID", ""), _polygon_of_alto(parent), list(map(read_line, lines)))
+        for parent, lines in _lines_by_parent(page)
+    ]
 
 
 def _text_of_alto(line: "_Element") -> str:
@@ -208,8 +262,3 @@ def _baseline_of_alto(line: "_Element") -> Points:
         left, width, height = (parse_number(text) for text in (line.get("HPOS", "0"), line.get("WIDTH", "0"), baseline))
         return [(left, height), (left + width, height)]
     return parse_points(baseline)
-
-
-def base_name(name: str) -> str:
-    """A file name without its folder, be it written as on Windows or elsewhere."""
-    return name.strip().replace("\\", "/").rpartition("/")[2]

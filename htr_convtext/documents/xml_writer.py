@@ -1,6 +1,5 @@
 """PAGE-XML 2019 and ALTO 4 of what was read on a page, or the file it came from with the new text."""
 
-import copy
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -11,7 +10,7 @@ from lxml import etree
 
 from .geometry import Points, bounding_box, scale_points
 from .page import Page, PageLine, Region
-from .xml_reader import line_ids
+from .xml_reader import line_ids, parse_xml
 
 
 PAGE_NAMESPACE = "http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-15"
@@ -29,10 +28,10 @@ def to_xml(page: Page, kind: Literal["page", "alto"]) -> bytes:
     new text, words and confidences, everything else is as it was.
     """
     build, fill = {"page": (_new_page_xml, _fill_page_xml), "alto": (_new_alto, _fill_alto)}[kind]
-    is_source = page.format == kind
+    is_source = page.source is not None and page.format == kind
     if not is_source:
         page = _with_unique_ids(page)
-    root = copy.deepcopy(page.source).getroot() if is_source else build(page)
+    root = parse_xml(page.source) if is_source else build(page)
     element = root.find(".//{*}Page")
     scale = _scale_to(element, page)
     lines = {line.id: line for line in page.lines if line.score is not None or not is_source}

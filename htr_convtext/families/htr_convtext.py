@@ -1,10 +1,19 @@
 """HTR-ConvText: what the library needs to know of it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from functools import cache
 from typing import Any
 
-from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForCTC, AutoProcessor, AutoTokenizer
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModel,
+    AutoModelForCTC,
+    AutoProcessor,
+    AutoTokenizer,
+    PreTrainedConfig,
+)
 
 from modeling_htr_convtext import HTRConvTextConfig, HTRConvTextForCTC, HTRConvTextModel
 from modeling_htr_convtext.configuration_htr_convtext import SIZES
@@ -26,6 +35,11 @@ TRAINING = {
     "drop_path_rate": 0.1,
     "masking": "none",
 }
+# What reading does not depend on.
+TRAINING_ONLY = {
+    *TRAINING, "layer_scale_init_value", "initializer_range", "xavier_gain", "mask_ratio", "mask_span_length",
+    "mask_block_length", "tcm_context_length", "tcm_hidden_size", "tcm_dropout",
+}  # fmt: skip
 IMAGES = ("image_preparation", "height", "max_width", "horizontal_scale")
 MAX_HEIGHT = 64  # of the network
 WIDEST = 32  # times the height, where `max_width` is not given
@@ -59,6 +73,13 @@ class HTRConvTextFamily(Family):
     def changes_for_training(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         changes = {name: settings.get(name, value) for name, value in TRAINING.items()}
         return {**changes, "masking": None if changes["masking"] == "none" else changes["masking"]}
+
+    def changes_for_sharing(self) -> dict[str, Any]:
+        return {"use_tcm": False, "masking": None}
+
+    def reading_settings(self, config: HTRConvTextConfig) -> dict[str, Any]:
+        own = {each.name for each in fields(HTRConvTextConfig)} - {each.name for each in fields(PreTrainedConfig)}
+        return {name: getattr(config, name) for name in sorted(own - TRAINING_ONLY)}
 
     def change_processor(self, processor: HTRConvTextProcessor, settings: Mapping[str, Any]) -> None:
         self.refuse_unknown(settings, ("size", *TRAINING, *IMAGES))
@@ -121,16 +142,16 @@ _default_image_processor = cache(HTRConvTextImageProcessor)
 
 def _new_image_processor(settings: Mapping[str, Any]) -> HTRConvTextImageProcessor:
     if settings.get("image_preparation", "aspect") == "published":
-        without_effect = [name for name in IMAGES[1:] if name in settings]
         published = HTRConvTextImageProcessor.published()
-        now = _image_settings(published)
-        if any(settings[name] != now[name] for name in without_effect):
-            raise InputError(f"The published image preparation has its own {', '.join(without_effect)}; leave it out.")
+        fixed = _image_settings(published)
+        other = [name for name in IMAGES if settings.get(name, fixed[name]) != fixed[name]]
+        if other:
+            raise InputError(f"The published image preparation has its own {', '.join(other)}; leave that out.")
         return published
     height = settings.get("height", MAX_HEIGHT)
     if not 1 <= height <= MAX_HEIGHT:
         raise InputError(f"--height {height}: lines may be 1 to {MAX_HEIGHT} pixels high.")
-    width = settings.get("max_width") or WIDEST * height
+    width = settings.get("max_width", WIDEST * height)
     scale = settings.get("horizontal_scale", 1.0)
     if width < 1 or not scale > 0:
         raise InputError("--max_width and --horizontal_scale must be positive.")

@@ -16,9 +16,10 @@ from transformers.trainer_utils import EvalLoopOutput, TrainOutput
 
 from htr_convtext.data import SimilarWidthSampler
 from htr_convtext.evaluation import error_rates
+from htr_convtext.loading import load_weights
 
 from .arguments import LineTrainingArguments, parse_weights
-from .averaging import WeightAverage, load_average
+from .averaging import WeightAverage
 from .callbacks import EarlyStopping, StopOnSignal, TimeBudget, start_worker
 from .distributed import character_share, pad_to_common_width, synchronize_batch_norm
 from .sam import frozen_running_statistics, perturbed, total_norm
@@ -267,7 +268,7 @@ class LineTrainer(Trainer):
     def _load_best_model(self) -> None:
         super()._load_best_model()
         if self.average is not None:
-            load_average(self.model, self.state.best_model_checkpoint)
+            load_weights(self.model, self.state.best_model_checkpoint)
 
     def _finalize_training(self, *args, **kwargs) -> TrainOutput:
         if self.average is not None:
@@ -291,7 +292,7 @@ class LineTrainer(Trainer):
                 )
         self._load_from_checkpoint(checkpoint)
         if self.average is not None:
-            load_average(self.model, checkpoint)
+            load_weights(self.model, checkpoint)
         if self.args.load_best_model_at_end and self.state.best_model_checkpoint is not None:
             self._load_best_model()
 
