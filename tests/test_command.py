@@ -77,9 +77,7 @@ PAGES = "lxml,onnxruntime,pypdfium2,rapidocr,reportlab,shapely"
 
 
 def test_lines_are_read_without_the_extras():
-    done = run_python(
-        "-c", COMMAND, f"{TRAIN},{PAGES},flashlight", "recognize", "examples/en_1.jpg", "--device", "cpu"
-    )
+    done = run_python("-c", COMMAND, f"{TRAIN},{PAGES},flashlight", "recognize", "examples/en_1.jpg", "--device", "cpu")
     assert done.stdout == "examples/en_1.jpg\tThe letters were tied with a blue ribbon.\n"
     assert done.stderr == ""
 
