@@ -327,7 +327,7 @@ def character_metrics(tokenizer: PreTrainedTokenizerBase) -> Callable[[EvalPredi
     `compute_metrics` for the trainer: CER and WER.
 
     The ground truth is read back from the labels, so characters that the tokenizer dropped do not count as errors
-    here; `scripts/evaluate.py` counts them.
+    here; `htr evaluate` counts them.
     """
 
     def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
