@@ -5,7 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 
-# Reading lines needs none of these; beam search does, and pages.
+# What reading lines needs is in `install_requires`; beam search needs more, and so do pages.
 BEAM = ["flashlight-text>=0.0.7"]
 PAGES = ["lxml>=5.0", "onnxruntime>=1.20", "pypdfium2>=5.0", "rapidocr>=3.10", "reportlab>=4.2", "shapely>=2.0"]
 SPACE = [*PAGES, *BEAM, "gradio>=6.0"]
@@ -34,7 +34,20 @@ setup(
     description="Handwritten text recognition with HTR-ConvText, compatible with Hugging Face Transformers",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
-    license="Apache-2.0",
+    license_expression="Apache-2.0",
+    license_files=["LICENSE", "htr_convtext/fonts/OFL.txt"],
+    keywords=["handwritten text recognition", "HTR", "OCR", "CTC", "PAGE-XML", "ALTO", "transformers"],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3 :: Only",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+        "Typing :: Typed",
+    ],
     python_requires=">=3.10",
     packages=find_packages(include=["htr_convtext*", "modeling_htr_convtext", "processing"]),
     package_data={
@@ -53,11 +66,20 @@ setup(
         "transformers>=5.18,<6",
     ],
     extras_require={
-        "beam": BEAM,
         "train": TRAIN,
         "pages": PAGES,
+        "beam": BEAM,
         "space": SPACE,
-        "dev": [*TRAIN, *SPACE, "pytest>=8.0", "ruff>=0.14", "selenium>=4.20"],
+        "dev": [
+            *TRAIN,
+            *SPACE,
+            "build>=1.2",
+            "pytest>=8.0",
+            "ruff>=0.14",
+            "selenium>=4.20",
+            "setuptools>=77",
+            "twine>=6.1",
+        ],
         "peer": ["parameterized", "pytest-xdist"],
     },
 )

@@ -1,28 +1,50 @@
 """Saving a trained model as a folder to share."""
 
 import os
+from pathlib import Path
 
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, ProcessorMixin
 
-from htr_convtext.errors import InputError
-from htr_convtext.loading import load_model
-from htr_convtext.training.averaging import load_average
+from processing.model_facts import ModelFacts
+
+from .errors import InputError
+from .loading import load_trained, quiet_loading
 
 
-def export_model(model: str | os.PathLike, output: str | os.PathLike, half: bool = True) -> PreTrainedModel:
+def export_model(
+    model: str | os.PathLike, output: str | os.PathLike, half: bool = True, facts: ModelFacts | None = None
+) -> PreTrainedModel:
     """
-    Writes the model of a training folder without the Textual Context Module, with its processor and code.
+    Writes the model of a training folder without the parts that only training needs, with its processor, code and card.
 
     Of a checkpoint with averaged weights (`ema.safetensors`) it takes those.
 
     Args:
         half: Whether to store 16-bit floats. The model still loads in 32 bits, unless another `dtype` is asked for.
+        facts: What is known of the model, for its card.
 
     Raises:
-        InputError: names the model if it cannot be loaded, and the tensors that 16 bits cannot hold.
+        InputError: names the model if it cannot be loaded or is in `output`, and the tensors that 16 bits cannot hold.
     """
-    network, processor = load_model(model, use_tcm=False, masking=None)
-    load_average(network, model)
+    refuse_own_folder(model, output)
+    network, processor = load_trained(model)
+    save_to_share(network, processor, output, half, facts)
+    return network
+
+
+def save_to_share(
+    network: PreTrainedModel,
+    processor: ProcessorMixin,
+    output: str | os.PathLike,
+    half: bool = True,
+    facts: ModelFacts | None = None,
+) -> None:
+    """
+    Writes a folder as `export_model` does, of a model in memory.
+
+    Raises:
+        InputError: names the tensors that 16 bits cannot hold.
+    """
     state_dict = network.state_dict()
     if half:
         state_dict = {
@@ -30,10 +52,16 @@ def export_model(model: str | os.PathLike, output: str | os.PathLike, half: bool
         }
         too_large = [name for name, tensor in state_dict.items() if not tensor.isfinite().all()]
         if too_large:
-            raise InputError(f"{model}: too large for 16 bits, save it in full precision: {', '.join(too_large)}")
-    network.save_pretrained(output, state_dict=state_dict)
-    processor.tokenizer.set_policy(
-        "error", unicode_form=processor.tokenizer.unicode_form
-    )  # while training, characters outside the charset are dropped
+            raise InputError(f"{output}: too large for 16 bits, save it in full precision: {', '.join(too_large)}")
+    # While training, characters outside the charset are dropped.
+    processor.tokenizer.set_policy("error", unicode_form=processor.tokenizer.unicode_form)
+    processor.write_model_card(output, network, facts)
+    with quiet_loading():
+        network.save_pretrained(output, state_dict=state_dict)
     processor.save_pretrained(output)
-    return network
+
+
+def refuse_own_folder(model: str | os.PathLike, output: str | os.PathLike) -> None:
+    """Raises an `InputError` if a model would be written over itself: its weights may still be read from there."""
+    if Path(model).is_dir() and Path(model).resolve() == Path(output).resolve():
+        raise InputError(f"{output}: this is the folder of the model; give another to write to.")

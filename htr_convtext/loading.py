@@ -9,13 +9,16 @@ from pathlib import Path
 
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
+from safetensors.torch import load_file
 from transformers import AutoConfig, AutoProcessor, PreTrainedConfig, PreTrainedModel, ProcessorMixin
+from transformers.utils import SAFE_WEIGHTS_NAME
 from transformers.utils import logging as transformers_logging
 
 from .errors import InputError
-from .families import FAMILIES
+from .families import FAMILIES, family_of
 
 
+AVERAGE_FILE = "ema.safetensors"  # the averaged weights of a training checkpoint
 BUNDLED_MODEL = Path(__file__).parent / "weights" / "tiny"
 
 
@@ -49,6 +52,41 @@ def load_model(source: str | os.PathLike | None = None, **config_changes) -> tup
         found = ", ".join(f"{len(names)} {kind}: {min(names)}" for kind, names in wrong.items())
         raise InputError(f"{source}: its weights do not fit its config.json. ({found})")
     return model.eval(), load_processor(source)
+
+
+def load_trained(source: str | os.PathLike) -> tuple[PreTrainedModel, ProcessorMixin]:
+    """
+    What a training run came to: a saved model without the parts that only training needs, and its processor.
+
+    Of a checkpoint with averaged weights (`ema.safetensors`) it takes those.
+
+    Raises:
+        InputError: as `load_model`.
+    """
+    model, processor = load_model(source, **family_of(load_config(source)).changes_for_sharing())
+    if Path(source, AVERAGE_FILE).is_file():
+        try:
+            load_weights(model, source)
+        except (SafetensorError, RuntimeError) as error:
+            reason = _first_line(error)
+            raise InputError(f"{source}: its {AVERAGE_FILE} is damaged or of another model. ({reason})") from error
+    return model, processor
+
+
+def load_weights(model: PreTrainedModel, folder: str | os.PathLike, averaged: bool = True) -> None:
+    """
+    Loads the weights of a checkpoint into `model`, which may lack the parts that only training needs: if asked for and
+    there, the averaged ones.
+    """
+    path = Path(folder, AVERAGE_FILE)
+    if not (averaged and path.exists()):
+        path = Path(folder, SAFE_WEIGHTS_NAME)
+    # Those of the class: an instance has the patterns of the modules in it too, whose names start elsewhere.
+    unneeded = re.compile("|".join(type(model)._keys_to_ignore_on_load_unexpected))
+    known = model.state_dict()
+    model.load_state_dict(
+        {name: tensor for name, tensor in load_file(path).items() if name in known or not unneeded.match(name)}
+    )
 
 
 def find_model(source: str | os.PathLike | None) -> str | os.PathLike:

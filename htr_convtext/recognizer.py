@@ -10,9 +10,11 @@ import torch
 from PIL import Image
 from transformers import PreTrainedModel, ProcessorMixin
 
+from processing.model_facts import ModelFacts
+
 from .decoding import Decoder, choose_decoder
 from .errors import InputError
-from .loading import load_model
+from .loading import load_model, quiet_loading
 from .reading import Character, LineReading
 
 
@@ -72,6 +74,18 @@ class Recognizer:
                 batch = order[first : first + batch_size]
                 readings.update(zip(batch, self._read_batch([opened[index] for index in batch]), strict=True))
             yield from (readings[index] for index in range(len(ahead)))
+
+    def save_pretrained(self, folder: str | os.PathLike, facts: ModelFacts | None = None) -> None:
+        """
+        Saves the model, its processor, the code of both and a model card, which carries on that of the loaded model.
+
+        Args:
+            facts: What is known of the model besides.
+        """
+        self.processor.write_model_card(folder, self.model, facts)
+        with quiet_loading():
+            self.model.save_pretrained(folder)
+        self.processor.save_pretrained(folder)
 
     def _open(self, image: Any) -> Image.Image:
         image_processor = self.processor.image_processor

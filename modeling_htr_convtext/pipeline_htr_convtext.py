@@ -58,7 +58,8 @@ class HTRConvTextPipeline(Pipeline):
         return line if return_characters else {"text": line["text"], "score": line["score"]}
 
     def save_pretrained(self, save_directory: str | os.PathLike, **kwargs) -> None:
-        """Saves the model, the processor (which transformers' own pipelines leave out) and the code of both."""
+        """Saves the model, the processor (which transformers' own pipelines leave out), their code and a model card."""
+        self.processor.write_model_card(save_directory, self.model)
         self.model.save_pretrained(save_directory, **kwargs)
         self.processor.save_pretrained(save_directory)
 

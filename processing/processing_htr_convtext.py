@@ -1,12 +1,18 @@
 """Image processor and tokenizer of HTR-ConvText in one."""
 
+import os
+import re
 from collections.abc import Mapping, Sequence
 
+from transformers import PreTrainedModel
 from transformers.image_processing_utils import BatchFeature
 from transformers.processing_utils import ProcessingKwargs, ProcessorMixin, Unpack
 
 from .ctc import Decoder, character_scores, decode_greedily, line_score
 from .errors import InputError
+from .model_card import write_model_card
+from .model_card_text import ModelDescription
+from .model_facts import ModelFacts
 
 
 class HTRConvTextProcessorKwargs(ProcessingKwargs, total=False):
@@ -128,6 +134,49 @@ class HTRConvTextProcessor(ProcessorMixin):
                 ]
             results.append(result)
         return results
+
+    def write_model_card(
+        self, folder: str | os.PathLike, model: PreTrainedModel, facts: ModelFacts | None = None
+    ) -> ModelFacts:
+        """
+        Writes the model card of a folder, before `model` and this processor are saved there; see `model_card.py`.
+
+        Args:
+            facts: What is known of the model beyond what it and this processor tell.
+
+        Returns:
+            The facts that the card has, with those of the card that was carried on.
+        """
+        return write_model_card(folder, model, self._describe(model), facts)
+
+    def _describe(self, model: PreTrainedModel) -> ModelDescription:
+        # Those of the class: an instance has the patterns of the modules in it too, whose names start elsewhere.
+        for_training = re.compile("|".join(type(model)._keys_to_ignore_on_load_unexpected))
+        image_processor = self.image_processor
+        height, width = image_processor.size["height"], image_processor.size["width"]
+        scale = "" if image_processor.horizontal_scale == 1 else f", {image_processor.horizontal_scale} times as wide"
+        if image_processor.pad_to_max_width:
+            images = f"Lines become grey, {height} pixels high, and are padded or squeezed to {width} pixels of width."
+        else:
+            images = f"Lines become grey and {height} pixels high{scale}; wider than {width} pixels they are squeezed."
+        return ModelDescription(
+            architecture="[HTR-ConvText](https://arxiv.org/abs/2512.05021), CTC over frames of the line",
+            auto_model="AutoModelForCTC",
+            parameters=sum(
+                parameter.numel() for name, parameter in model.named_parameters() if not for_training.match(name)
+            ),
+            charset=self.tokenizer.charset,
+            unicode_form=self.tokenizer.unicode_form,
+            text_policy=self.tokenizer.init_kwargs.get("text_policy"),
+            images=(images,),
+            limits=(
+                "It reads images of single lines, cut out beforehand; `htr transcribe` finds the lines of a page.",
+                "It can write nothing but the characters above.",
+                "Hands, languages and centuries that are unlike its training data are read worse: measure it on yours.",
+                "The score of a line is the mean probability of its characters, not that of the line being right.",
+            ),
+            tags=("htr", "handwriting", "ctc", "htr-convtext"),
+        )
 
 
 __all__ = ["HTRConvTextProcessor"]

@@ -25,16 +25,23 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]  # started from a clone, or from th
 
 from rendering import CSS, SHOW_EDITOR, draw_page, find_line, line_html, shown_scale  # noqa: E402
 
-from htr_convtext import load_pipeline  # noqa: E402
-from htr_convtext.decoding import BeamSearch  # noqa: E402
-from htr_convtext.pages import Page, PageImages, PageLine, Region, cut_line, transcribe_image  # noqa: E402
-from htr_convtext.pages.outputs import SUFFIXES, format_pages  # noqa: E402
-from htr_convtext.pages.transcription import corrected  # noqa: E402
+from htr_convtext import InputError, Recognizer, load_recognizer  # noqa: E402
+from htr_convtext.decoding import DECODERS  # noqa: E402
+from htr_convtext.documents import (  # noqa: E402
+    SUFFIXES,
+    Page,
+    PageImages,
+    PageLine,
+    Region,
+    cut_line,
+    format_pages,
+)
+from htr_convtext.transcription import corrected, transcribe_image  # noqa: E402
 
 
 BUNDLED = "tiny (bundled)"
 MODELS = [BUNDLED, *filter(None, map(str.strip, os.environ.get("HTR_MODELS", "").split(",")))]
-DECODERS = ["greedy", "beam search"]
+DECODER_LABELS = {"beam": "beam search"}
 PAGE, LINE = "a page", "a single line"
 MAX_UPLOAD = "20mb"
 MAX_PIXELS = 40_000_000
@@ -64,8 +71,8 @@ class Reading:
 
 
 @lru_cache(maxsize=2)
-def pipeline(model: str):
-    return load_pipeline(None if model == BUNDLED else model)
+def recognizer(model: str, decoder: str) -> Recognizer:
+    return load_recognizer(None if model == BUNDLED else model, decoder=decoder)
 
 
 def open_upload(path: str, number: int) -> tuple[Image.Image, int, int]:
@@ -74,7 +81,7 @@ def open_upload(path: str, number: int) -> tuple[Image.Image, int, int]:
         pages = PageImages(path, MAX_PIXELS)
         number = max(1, min(number, len(pages)))
         return pages[number - 1], number, len(pages)
-    except (ValueError, OSError) as error:
+    except (InputError, OSError) as error:
         raise gr.Error(str(error).replace(path, Path(path).name)) from None
 
 
@@ -95,12 +102,7 @@ def read(path: str | None, kind: str, number: float, model: str, decoder: str, p
         os.utime(path)  # another hour
     image, number, count = open_upload(path, int(number or 1))
     progress(0.3, "finding and reading lines")
-    page = transcribe_image(
-        image,
-        pipeline(model),
-        whole_line(image) if kind == LINE else None,
-        decoder=BeamSearch() if decoder == "beam search" else None,
-    )
+    page = transcribe_image(image, recognizer(model, decoder), whole_line(image) if kind == LINE else None)
     if not page.lines:
         gr.Warning("No line of text was found. Is the page upright and sharp?")
     elif page.is_sideways:
@@ -138,7 +140,7 @@ def show_line(reading: Reading):
     text = gr.Textbox(value=line.text, visible=True, label=f"Line {number}: correct it here")
     try:
         shown = line_html(line, cut_line(reading.image.convert("L"), line.polygon, line.baseline))
-    except ValueError as error:
+    except InputError as error:
         shown = f"<p>This line cannot be cut out: {error}.</p>"
     return gr.HTML(value=shown, visible=True), text, reading.key(line)
 
@@ -197,7 +199,7 @@ def correct(reading: Reading | None, key: str | None, text: str):
     text = re.sub(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]+", " ", text).strip()
     try:
         new = corrected(line, text, cut_line(reading.image.convert("L"), line.polygon, line.baseline))
-    except ValueError:
+    except InputError:
         new = replace(line, text=text, score=1.0)
     page = reading.page.with_lines(new if each is line else each for each in reading.page.lines)
     reading = replace(reading, page=page)
@@ -208,7 +210,7 @@ def count_pages(path: str | None):
     """Shows the choice of a page where there are several."""
     try:
         count = len(PageImages(path)) if path else 1
-    except (ValueError, OSError):
+    except (InputError, OSError):
         count = 1
     return gr.Number(value=1, minimum=1, maximum=count, visible=count > 1, label=f"Page (1 to {count})")
 
@@ -233,7 +235,8 @@ def build() -> gr.Blocks:
                 number = gr.Number(value=1, precision=0, visible=False)
                 with gr.Accordion("Model and decoder", open=False):
                     model = gr.Dropdown(MODELS, value=MODELS[0], label="Model", interactive=len(MODELS) > 1)
-                    decoder = gr.Dropdown(DECODERS, value=DECODERS[0], label="Decoder")
+                    labels = [(DECODER_LABELS.get(name, name), name) for name in DECODERS]
+                    decoder = gr.Dropdown(labels, value="greedy", label="Decoder")
                 start = gr.Button("Read", variant="primary", elem_id="read")
                 gr.Examples(
                     [[str(EXAMPLES / "page.jpg"), PAGE], [str(EXAMPLES / "line.jpg"), LINE]],

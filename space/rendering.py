@@ -6,7 +6,7 @@ import io
 
 from PIL import Image, ImageColor, ImageDraw
 
-from htr_convtext.pages import LineCut, Page, PageLine
+from htr_convtext.documents import LineCut, Page, PageLine
 
 
 LINE, SELECTED, FAILED = "#0e7490", "#d97706", "#b91c1c"

@@ -1,5 +1,6 @@
 """Loading lines and choosing those that can be trained on."""
 
+import re
 from collections import Counter
 
 import pytest
@@ -8,6 +9,7 @@ from datasets import Dataset
 from PIL import Image
 
 from htr_convtext.data import SimilarWidthSampler, load_lines, load_sources, select_trainable
+from htr_convtext.errors import InputError
 from modeling_htr_convtext import HTRConvTextConfig
 from processing import HTRConvTextImageProcessor, HTRConvTextProcessor
 from processing.ctc import required_frames
@@ -88,19 +90,24 @@ def test_width_is_that_of_the_upright_line(processor, tmp_path):
 
 
 def test_bad_sources_are_named(tmp_path, image_folder):
-    with pytest.raises(ValueError, match="nowhere"):
-        load_lines(tmp_path / "nowhere", "train")
     (tmp_path / "damaged.parquet").write_bytes(b"PAR1")
-    with pytest.raises(ValueError, match="damaged"):
-        load_lines(tmp_path / "damaged.parquet", "train")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match="empty"):
-        load_lines(tmp_path / "empty", "train")
+    (tmp_path / "lines.doc").write_bytes(b"")
+    for name, message in {
+        "nowhere": "there is no such file or folder.",
+        "damaged.parquet": "no lines found; give Parquet files or images with metadata. (Parquet file size is 4 bytes",
+        "empty": "no lines found; give Parquet files or images with metadata.",
+        "lines.doc": "not a list (.ln, .tsv, .txt), a page (.xml) or a Parquet file.",
+    }.items():
+        with pytest.raises(InputError, match=re.escape(f"{tmp_path / name}: {message}")):
+            load_lines(tmp_path / name, "train")
+    with pytest.raises(InputError, match=r"^nobody/nothing: no lines found; no such folder, nor Hub data set"):
+        load_lines("nobody/nothing", "train")
     (image_folder / "train" / "metadata.jsonl").unlink()
     (image_folder / "validation" / "metadata.jsonl").unlink()
     with pytest.raises(ValueError, match=r"lines, train: images without texts; give metadata\.jsonl"):
         load_lines(image_folder, "train")
-    with pytest.raises(ValueError, match="test split"):
+    with pytest.raises(InputError, match="None of the data sets has a test split"):
         load_sources([], "test")
 
 

@@ -1,5 +1,7 @@
 """Properties of the network beyond its published numbers."""
 
+import re
+
 import pytest
 import torch
 from huggingface_hub.errors import StrictDataclassClassValidationError
@@ -7,7 +9,7 @@ from huggingface_hub.errors import StrictDataclassClassValidationError
 from modeling_htr_convtext import HTRConvTextConfig, HTRConvTextForCTC, HTRConvTextModel
 from modeling_htr_convtext.backbone_htr_convtext import HTRConvTextResidualBlock
 from modeling_htr_convtext.masking_htr_convtext import draw_frame_mask
-from tests.helpers import build_model
+from tests.helpers import ROOT, build_model
 
 
 def batch_of(widths: list[int], height: int = 32, padded_to: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
@@ -94,11 +96,29 @@ def test_too_high_lines_are_refused():
 # --- configurations ---
 
 
-@pytest.mark.parametrize(("size", "most", "least"), [("tiny", 4.0e6, 3e6), ("small", 2e7, 1e7), ("base", 6.6e7, 6.5e7)])
-def test_sizes(size, most, least):
+@pytest.mark.parametrize(("size", "parameters"), [("tiny", 3_438_904), ("small", 16_551_440), ("base", 65_920_016)])
+def test_sizes(size, parameters):
+    """The first digits are in the README; `base` has as many as the published network."""
     with torch.device("meta"):
-        model = HTRConvTextForCTC(HTRConvTextConfig.from_size(size))
-    assert least < model.num_parameters() <= most
+        model = HTRConvTextForCTC(HTRConvTextConfig.from_size(size, vocab_size=80))
+    assert model.num_parameters() == parameters
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert re.search(rf"^\| `{size}`.* \| {parameters / 1e6:.1f} M \|", readme, re.MULTILINE)
+
+
+@pytest.mark.parametrize("changes", [{}, {"downsample_after": None, "upsample_after": None}, {"upsample_after": 3}])
+@torch.no_grad()
+def test_frames_of_a_width_are_those_of_the_network(changes):
+    model = build_model(**changes)
+    widths = [*range(1, 71), 127, 128, 129, 501, 1000]
+    frames = [model.config.frames(width) for width in widths]
+    for width, expected in zip(widths, frames, strict=True):
+        assert model(torch.rand(1, 1, 8, width)).logits.shape[1] == expected, width
+    mask = (torch.arange(max(widths)) < torch.tensor(widths)[:, None]).long()
+    outputs = model(torch.rand(len(widths), 1, 8, max(widths)), pixel_mask=mask)
+    assert outputs.logits.shape[1] == max(frames)
+    assert outputs.attention_mask.sum(-1).tolist() == frames
+    assert model.config.frames(torch.tensor(widths)).tolist() == frames
 
 
 def test_unknown_size_lists_the_known_ones():

@@ -41,8 +41,7 @@ assert read["text"] == again_read["text"], (read, again_read)
 assert read["text"] == line["text"], (read, line)
 print(line["text"])
 
-model.save_pretrained(again)
-processor.save_pretrained(again)
+pipeline(model=folder, **remote).save_pretrained(again)
 """
 
 
@@ -82,11 +81,21 @@ def test_saved_folder_loads_without_the_package_twice(model_folder, tmp_path):
         texts.append(run_without_the_package(source, image, tmp_path / target, working_directory))
     assert texts[0].strip()
     assert texts[0] == texts[1]
-    assert names(tmp_path / "third") == names(model_folder)
+    assert names(tmp_path / "second") == names(tmp_path / "third") == names(model_folder) | {"README.md"}
+    cards = [(tmp_path / name / "README.md").read_text(encoding="utf-8") for name in ("second", "third")]
+    assert "model_name: second" in cards[0]
+    assert cards[0] == cards[1]
 
 
-def test_a_pipeline_saves_all_of_it(model_folder, tmp_path):
+def test_a_pipeline_saves_all_of_it_and_a_card(model_folder, tmp_path):
     load_pipeline(model_folder).save_pretrained(tmp_path)
+    assert names(tmp_path) == names(model_folder) | {"README.md"}
+
+
+def test_a_model_and_its_processor_save_all_of_it_but_the_card(model_folder, tmp_path):
+    pipeline = load_pipeline(model_folder)
+    pipeline.model.save_pretrained(tmp_path)
+    pipeline.processor.save_pretrained(tmp_path)
     assert names(tmp_path) == names(model_folder)
 
 

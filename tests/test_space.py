@@ -86,7 +86,7 @@ def test_a_page_with_nothing_on_it(app, tmp_path):
 def test_files_of_several_pages_have_names_of_their_own(app, tmp_path):
     sheet = Image.new("L", (300, 200), 255)
     sheet.save(tmp_path / "minutes.tif", save_all=True, append_images=[sheet])
-    reading, *_, alto = app.read(str(tmp_path / "minutes.tif"), app.LINE, 2, app.BUNDLED, "beam search")
+    reading, *_, alto = app.read(str(tmp_path / "minutes.tif"), app.LINE, 2, app.BUNDLED, "beam")
     assert (reading.page.number, Path(alto.value["path"]).name) == (2, "minutes_0002.alto.xml")
     assert app.count_pages(str(tmp_path / "minutes.tif")).label == "Page (1 to 2)"
 
@@ -146,7 +146,8 @@ def url(tmp_path_factory):
     folder, uploads = tmp_path_factory.mktemp("built") / "space", tmp_path_factory.mktemp("uploads")
     run_script("build_space.py", "--output", folder)
     for package in ("htr_convtext", "modeling_htr_convtext", "processing"):  # not those that are installed
-        assert (folder / package / "__init__.py").exists()
+        assert (folder / package / "__init__.pyi").exists()
+    assert (folder / "htr_convtext" / "py.typed").exists()
     # What is installed here for other purposes and not in a Space.
     without = tmp_path_factory.mktemp("without")
     for module in ("reportlab", "evaluate", "jiwer"):

@@ -1,7 +1,9 @@
 """From page images to text: finding lines, reading them, and the programs around it."""
 
 import json
+import logging
 import os
+import pickle
 import time
 from dataclasses import replace
 from itertools import pairwise
@@ -10,17 +12,26 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from htr_convtext import Character, LineReading, Recognizer, load_recognizer
 from htr_convtext.documents import Page, PageImages, PageLine, Region, cut_line, read_page
 from htr_convtext.documents.files import find_documents
 from htr_convtext.documents.layout import in_pixels
 from htr_convtext.documents.xml_writer import to_xml
 from htr_convtext.evaluation import error_rates
 from htr_convtext.evaluation.pages import match_lines, measure_page
-from htr_convtext.transcription import transcribe, transcribe_image
+from htr_convtext.transcription import (
+    JobCounts,
+    JobHooks,
+    TranscriptionJob,
+    corrected,
+    open_documents,
+    transcribe,
+    transcribe_image,
+)
 from htr_convtext.transcription.kept_pages import KeptPages
 from htr_convtext.transcription.output_plan import plan_outputs
-from htr_convtext.transcription.pages import corrected, with_text
-from tests.helpers import ROOT, call_script, load_pipeline
+from htr_convtext.transcription.pages import with_reading
+from tests.helpers import ROOT, call_script
 
 
 EXAMPLE = ROOT / "space" / "examples" / "page.jpg"
@@ -41,19 +52,27 @@ Marguerite""".splitlines()
 
 
 @pytest.fixture(scope="module")
-def pipeline():
-    return load_pipeline()
+def recognizer() -> Recognizer:
+    return load_recognizer(device="cpu")
 
 
 @pytest.fixture(scope="module")
-def page(pipeline) -> Page:
-    return transcribe(EXAMPLE, pipeline)
+def page(recognizer) -> Page:
+    return transcribe(EXAMPLE, recognizer)
 
 
 def test_a_page_is_read_in_order(page):
     assert (page.image, page.number, (page.width, page.height)) == ("page.jpg", 1, Image.open(EXAMPLE).size)
     assert len(page.lines) == len(TEXT)
     assert error_rates(TEXT, [line.text for line in page.lines]).cer < 0.06
+
+
+def test_what_was_read_is_pickled(page, recognizer):
+    assert pickle.loads(pickle.dumps(page)) == page
+    assert page.lines[0].characters
+    (reading,) = recognizer.read([ROOT / "space" / "examples" / "line.jpg"])
+    assert pickle.loads(pickle.dumps(reading)) == reading
+    assert "".join(character.char for character in reading.characters) == reading.text != ""
 
 
 def test_words_lie_on_their_line_from_left_to_right(page):
@@ -68,7 +87,7 @@ def test_words_lie_on_their_line_from_left_to_right(page):
         assert all(0 <= word.score <= 1 for word in line.words)
 
 
-def test_lines_that_are_given_are_read_where_they_are(page, pipeline):
+def test_lines_that_are_given_are_read_where_they_are(page, recognizer):
     """Twice as large as the image, one without a polygon, one without anything, one beside the page."""
     first, second = page.lines[2:4]
     given = [
@@ -79,7 +98,7 @@ def test_lines_that_are_given_are_read_where_they_are(page, pipeline):
         PageLine("e", "", [], [(2 * x, 2 * y) for x, y in page.lines[4].baseline]),
     ]
     layout = Page("other.jpg", 2 * page.width, 2 * page.height, [Region("r", [], given)])
-    read = transcribe(EXAMPLE, pipeline, layout=layout)
+    read = transcribe(EXAMPLE, recognizer, layout=layout)
     assert read.image == "other.jpg"
     assert error_rates(TEXT[2:4], [line.text for line in read.lines[:2]]).cer < 0.1
     assert [line.id for line in read.lines] == ["a", "b", "c", "d", "e"]
@@ -89,10 +108,10 @@ def test_lines_that_are_given_are_read_where_they_are(page, pipeline):
     ]
 
 
-def test_lines_without_ids_are_all_read(page, pipeline, tmp_path):
+def test_lines_without_ids_are_all_read(page, recognizer, tmp_path):
     """Whatever finds lines need not name them, but XML files do."""
     regions = [Region("", [], [replace(line, id="")]) for line in page.lines[2:4]]
-    read = transcribe(EXAMPLE, pipeline, segmenter=lambda image: regions)
+    read = transcribe(EXAMPLE, recognizer, segmenter=lambda image: regions)
     assert [line.text for line in read.lines] == [line.text for line in page.lines[2:4]]
     for kind in ("page", "alto"):
         (tmp_path / kind).write_bytes(to_xml(read, kind))
@@ -117,28 +136,28 @@ def test_lines_with_only_a_baseline_in_two_columns():
     assert page.lines[0].polygon == [(100, 61 - 45), (500, 61 - 45), (500, 61 + 18), (100, 61 + 18)]
 
 
-def test_a_layout_of_an_image_that_was_turned(page, pipeline):
+def test_a_layout_of_an_image_that_was_turned(page, recognizer):
     with pytest.raises(ValueError, match=r"1500 × 1240, but the image is 1240 × 1500"):
-        transcribe(EXAMPLE, pipeline, replace(page, width=1500, height=1240))
+        transcribe(EXAMPLE, recognizer, replace(page, width=1500, height=1240))
 
 
-def test_a_long_strip(pipeline):
+def test_a_long_strip(recognizer):
     line = Image.open(EXAMPLE).convert("RGB").crop((90, 380, 1150, 450)).resize((1600, 60))
     strip = Image.new("RGB", (3200, 60), line.getpixel((0, 0)))
     strip.paste(line)
-    page = transcribe_image(strip, pipeline)
+    page = transcribe_image(strip, recognizer)
     assert error_rates([TEXT[2]], [page.text]).cer < 0.25  # it is stretched
     assert all(0 <= y <= 60 for each in page.lines for _, y in each.polygon)
 
 
-def test_a_page_with_nothing_on_it(pipeline):
-    page = transcribe_image(Image.new("RGB", (400, 300), "white"), pipeline)
+def test_a_page_with_nothing_on_it(recognizer):
+    page = transcribe_image(Image.new("RGB", (400, 300), "white"), recognizer)
     assert page.lines == []
     assert page.text == ""
 
 
-def test_a_page_on_its_side(page, pipeline):
-    turned = transcribe_image(Image.open(EXAMPLE).rotate(90, expand=True), pipeline)
+def test_a_page_on_its_side(page, recognizer):
+    turned = transcribe_image(Image.open(EXAMPLE).rotate(90, expand=True), recognizer)
     assert turned.is_sideways
     assert not page.is_sideways
 
@@ -154,8 +173,8 @@ def test_a_corrected_line(page):
 
 def test_words_are_composed_as_their_line(page):
     cut = cut_line(Image.open(EXAMPLE).convert("L"), page.lines[0].polygon)
-    characters = [{"char": char, "score": 0.9, "start": 9 * n, "end": 9 * n + 9} for n, char in enumerate("e\u0301 a")]
-    line = with_text(page.lines[0], cut, {"text": "é a", "score": 0.9, "characters": characters})
+    characters = tuple(Character(char, 0.9, 9 * n, 9 * n + 9) for n, char in enumerate("e\u0301 a"))
+    line = with_reading(page.lines[0], cut, LineReading("é a", 0.9, characters))
     assert [word.text for word in line.words] == ["é", "a"]
 
 
@@ -251,6 +270,89 @@ def test_nothing_is_written_over(page, tmp_path):
     assert plan("alto", folder / "a.jpg", overwrite=True) == ["a.xml"]
 
 
+class Recorded(JobHooks):
+    """What a job told."""
+
+    def __init__(self):
+        self.messages, self.places, self.results = [], [], []
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
+
+    def progress(self, done: int, total: int) -> None:
+        self.places.append((done, total))
+
+    def result(self, content: bytes) -> None:
+        self.results.append(content.decode())
+
+
+def nothing_found(image: Image.Image) -> list[Region]:
+    return []
+
+
+def test_a_job_without_a_folder_gives_its_results(recognizer, tmp_path):
+    strip = Image.open(EXAMPLE).crop((0, 80, 1240, 300))
+    strip.save(tmp_path / "a.png")
+    strip.save(tmp_path / "b.tif", save_all=True, append_images=[strip])
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    hooks = Recorded()
+    counts = TranscriptionJob(open_documents([tmp_path]), recognizer, hooks=hooks).run()
+    assert counts == JobCounts(pages=3, lines=3 * hooks.results[0].count("\n"), errors=1)
+    assert hooks.places == [(1, 3), (2, 3), (3, 3)]
+    assert [result.count("\f") for result in hooks.results] == [0, 1]
+    assert hooks.results[0] == hooks.results[1].split("\f")[0] != "\n"
+    assert len(hooks.messages) == 1
+    assert "bad.png: not an image" in hooks.messages[0]
+    with pytest.raises(ValueError, match="folder is needed"):
+        open_documents([tmp_path], "pdf")
+
+
+def test_a_damaged_layout_is_told_and_its_image_read(page, recognizer, tmp_path):
+    """From a folder, where the image is; of a layout that was named itself it is only told."""
+    folder, out = tmp_path / "in", tmp_path / "out"
+    (folder / "page").mkdir(parents=True)
+    image = Image.open(EXAMPLE)
+    image.save(folder / "a.tif", save_all=True, append_images=[image])
+    file = folder / "page" / "a.xml"
+    file.write_bytes(to_xml(replace(page, image="a.tif"), "page").replace(b"</PcGts>", b""))
+
+    def run(*paths) -> tuple[JobCounts, Recorded]:
+        hooks = Recorded()
+        plan = open_documents(paths, "page", out)
+        return TranscriptionJob(plan, recognizer, nothing_found, hooks=hooks).run(), hooks
+
+    counts, hooks = run(folder)
+    assert counts == JobCounts(pages=2, errors=1)
+    assert [f"{file}: damaged XML" in message for message in hooks.messages] == [True]
+    assert hooks.places[-1] == (2, 2)
+    assert sorted(each.name for each in out.iterdir()) == ["a_0001.xml", "a_0002.xml"]
+    assert run(folder)[0] == JobCounts(done_before=2, errors=1)
+    counts, hooks = run(file)
+    assert counts == JobCounts(errors=1)
+    assert hooks.places[-1] == (0, 0)
+
+    # not what would be written over the output of another
+    image.save(folder / "a_0002.png")
+    counts, hooks = run(folder)
+    assert counts.errors == 2
+    assert "would both be written to" in hooks.messages[-1]
+
+
+def test_a_mistake_on_a_page_does_not_end_the_job_nor_hide(recognizer, tmp_path, caplog):
+    for name in "ab":
+        Image.new("RGB", (200, 100)).save(tmp_path / f"{name}.png")
+
+    def segmenter(image):
+        raise KeyError("a mistake")
+
+    hooks = Recorded()
+    with caplog.at_level(logging.ERROR):
+        counts = TranscriptionJob(open_documents([tmp_path]), recognizer, segmenter, hooks=hooks).run()
+    assert counts == JobCounts(errors=2)
+    assert ["'a mistake'" in message for message in hooks.messages] == [True, True]
+    assert caplog.records[0].exc_info[0] is KeyError
+
+
 def test_transcribe_script_goes_on_where_it_stopped(page, tmp_path):
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
@@ -306,6 +408,7 @@ def test_a_document_goes_on_where_it_stopped(page, tmp_path):
     kept.put(replace(page, number=2))
     assert kept.get(2, newer_than=tmp_path / "two.tif") == replace(page, number=2)
     assert KeptPages(target, "other").get(2, newer_than=tmp_path / "two.tif") is None
+    assert KeptPages(target, None, "beam").get(2, newer_than=tmp_path / "two.tif") is None
     (kept.folder / "0002.json").unlink()
     done = call_script(*command)
     assert "1 pages" in done.stderr

@@ -33,7 +33,9 @@ def set_up_output(prog: str) -> None:
 
 def missing_extra(error: ModuleNotFoundError) -> str | None:
     """What to say of a module that is not installed; `None` if it belongs to no extra of this package."""
-    if error.name is None:  # raised by the library, with a remedy
+    if isinstance(error.__cause__, ModuleNotFoundError):  # transformers hides which module it is
+        return missing_extra(error.__cause__)
+    if error.name is None:  # raised by this library, with the remedy
         return str(error)
     extra = EXTRAS.get(error.name.partition(".")[0])
     return extra and f"{error.name} is not installed: pip install 'htr-convtext[{extra}]'"

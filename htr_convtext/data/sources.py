@@ -121,8 +121,7 @@ def load_sources(sources: Iterable[str | os.PathLike], split: str) -> Dataset:
     parts = [part.select_columns(["image", "text", "source"]) for part in parts if part is not None]
     if not parts:
         raise InputError(
-            f"None of the data sets has a {split} split. scripts/prepare_dataset.py makes one, with --split-by page, "
-            "writer or line."
+            f"None of the data sets has a {split} split. `htr prepare` makes one, with --split-by page, writer or line."
         )
     return concatenate_datasets(parts)
 

@@ -1,8 +1,17 @@
+from .files import Document as Document
+from .files import find_documents as find_documents
+from .formats import SUFFIXES as SUFFIXES
+from .formats import format_pages as format_pages
+from .formats import to_jsonl as to_jsonl
 from .geometry import LineCut as LineCut
 from .geometry import cut_line as cut_line
+from .layout import in_pixels as in_pixels
 from .page import Page as Page
 from .page import PageLine as PageLine
 from .page import Region as Region
 from .page import Word as Word
 from .page_images import PageImages as PageImages
+from .reading_order import order_regions as order_regions
+from .xml_reader import NotAPageError as NotAPageError
 from .xml_reader import read_page as read_page
+from .xml_writer import to_xml as to_xml

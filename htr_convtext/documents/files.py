@@ -48,7 +48,7 @@ def find_documents(
         leave_out: A folder in these folders that is not searched.
 
     Raises:
-        InputError: if nothing was found.
+        InputError: if nothing was found, or there are XML files and lxml is missing.
     """
     outside = Path(leave_out).resolve() if leave_out is not None else None
     files = _list_files(map(Path, paths), outside)
@@ -62,6 +62,8 @@ def find_documents(
         try:
             head = read_head(file)
             image = find_page_image(file, head.image)
+        except ModuleNotFoundError as error:
+            raise InputError(str(error)) from None
         except (OSError, InputError) as error:
             if is_named or not isinstance(error, NotAPageError):
                 failed.append(str(error))
@@ -81,13 +83,24 @@ def find_documents(
             into.setdefault(file.resolve(), document)
     for file in alto_beside_page_xml(images, alto):
         spare[images[file]] = replace(documents.pop(file), instead=spare.get(images[file]))
-    count = Counter(images[file] for file in documents if file in images)
-    for file, document in documents.items():
-        if document.layout and count[images[file]] == 1:  # else another layout stands for the image
-            documents[file] = replace(document, instead=spare.get(images[file]))
+    _set_instead(documents, images, spare)
     if not documents and not failed:
         raise InputError(f"There are no pages in {', '.join(map(str, paths))}.")
     return sorted(documents.values(), key=lambda document: document.name), failed
+
+
+def _set_instead(documents: dict[Path, Document], images: Mapping[Path, Path], spare: Mapping[Path, Document]) -> None:
+    """
+    Lets `spare` documents, by their images, stand in for those of one layout each; an image of several has the others.
+
+    Args:
+        documents: By their files.
+        images: Those that XML files describe.
+    """
+    count = Counter(images[file] for file in documents if file in images)
+    for file, document in documents.items():
+        if document.layout and count[images[file]] == 1:
+            documents[file] = replace(document, instead=spare.get(images[file]))
 
 
 def _list_files(paths: Iterable[Path], outside: Path | None) -> list[tuple[Path, Path, bool]]:

@@ -12,6 +12,7 @@ from .page import Page
 
 # What follows the name of the input. XML has one page a file, the other formats hold a whole document.
 SUFFIXES = {"text": ".txt", "jsonl": ".jsonl", "page": ".xml", "alto": ".xml", "pdf": ".pdf"}
+PRINTABLE = ("text", "jsonl")  # on a terminal
 ONE_PAGE_A_FILE = {"page": "PcGts", "alto": "alto"}  # and the names of their root elements
 
 

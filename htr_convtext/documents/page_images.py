@@ -63,7 +63,7 @@ class PageImages:
             image = self._render(index) if self.is_pdf else self._open(self.frames[index])
         except Image.DecompressionBombError as error:
             raise self._too_large(error) from None
-        except Exception as error:
+        except Exception as error:  # readers raise almost anything on damaged files
             raise InputError(f"{name}: the image is damaged or cut short; export it again. ({error})") from error
         if 0 in image.size:
             raise InputError(f"{name}: the image is empty.")

@@ -1,17 +1,23 @@
 """Measuring pages: whether lines are found, and how well the text of a page is read."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from htr_convtext.documents import Page, PageLine
+from htr_convtext.data.text_policy import TextPolicy
+from htr_convtext.documents import Document, Page, PageImages, PageLine, in_pixels, read_page
+from htr_convtext.errors import InputError
+from htr_convtext.recognizer import Recognizer
+from htr_convtext.transcription import transcribe_image
 
 from .metrics import count_lines
+from .tables import align_columns
 
 
 MATCH = 0.5
+HEADER = ["", "lines", "detected", "recall %", "precision %", "page CER %", "found lines CER %", "given lines CER %"]
 
 
 @dataclass(frozen=True)
@@ -104,3 +110,67 @@ def measure_page(truth: Page, found: Page, given: Page, normalize: Callable[[str
     matched = count([a.text for a, _ in pairs], [b.text for _, b in pairs]) if pairs else (0, 0)
     _, given_errors = count([text], [join(read[line.id] for line in lines)])
     return PageMeasure(len(lines), len(found.lines), len(pairs), characters, errors, *matched, given_errors)
+
+
+def measure_documents(
+    documents: Iterable[Document], recognizer: Recognizer, batch_size: int = 8
+) -> tuple[dict[str, PageMeasure], list[str]]:
+    """
+    Reads pages with ground truth, with lines that are found and with those of the ground truth, and compares them.
+
+    Args:
+        documents: From `find_documents`. What has no ground truth is left out.
+
+    Returns:
+        The measures by the names of the pages, and why others were left out.
+
+    Raises:
+        InputError: if what finds lines is not installed.
+    """
+    policy = TextPolicy.of(recognizer.processor.tokenizer)
+    measures: dict[str, PageMeasure] = {}
+    left_out: list[str] = []
+    for document in documents:
+        document, truth = _read_truth(document, left_out)
+        if truth is None:
+            continue
+        try:
+            image = PageImages(document.image)[0]
+            truth = in_pixels(truth, image)
+            found, given = (
+                transcribe_image(image, recognizer, layout, batch_size=batch_size) for layout in (None, truth)
+            )
+        except (InputError, OSError) as error:
+            left_out.append(f"{document.layout}: {error}")
+        except ModuleNotFoundError as error:
+            raise InputError(str(error)) from None
+        else:
+            name = str(document.layout if str(document.name) in measures else document.name)
+            measures[name] = measure_page(truth, found, given, policy)
+    return measures, left_out
+
+
+def _read_truth(document: Document, left_out: list[str]) -> tuple[Document, Page | None]:
+    """The ground truth of a document, or of what stands in for it; why there is none is added to `left_out`."""
+    while document.layout:
+        try:
+            return document, read_page(document.layout)
+        except (InputError, OSError) as error:
+            left_out.append(str(error))
+        if document.instead is None:
+            return document, None
+        document = document.instead
+    left_out.append(f"{document.image}: no ground truth")
+    return document, None
+
+
+def page_table(measures: Mapping[str, PageMeasure]) -> str:
+    """A row a page, and one for all of them."""
+
+    def row(name: str, page: PageMeasure) -> list[str]:
+        shares = (page.recall, page.precision, page.cer, page.matched_cer, page.given_cer)
+        return [name, str(page.lines), str(page.detected), *(f"{100 * share:.1f}" for share in shares)]
+
+    first, *others = measures.values()
+    rows = [*(row(name, page) for name, page in measures.items()), row("all", sum(others, first))]
+    return align_columns([HEADER, *rows], left=1)

@@ -14,8 +14,8 @@ class Family(ABC):
     One model type.
 
     Besides what is here, its models offer what the trainer asks: `loss_parts`, `freeze_backbone()`, `read_ids(outputs)`
-    and the losses among their outputs; its processors `post_process_text_recognition`, its image processors
-    `resized_width` and `visible_width`.
+    and the losses among their outputs; its processors `post_process_text_recognition` and `write_model_card`, its image
+    processors `resized_width` and `visible_width`.
     """
 
     model_type: ClassVar[str]
@@ -43,6 +43,14 @@ class Family(ABC):
     @abstractmethod
     def changes_for_training(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """The values of a saved configuration to replace before its model is trained on."""
+
+    @abstractmethod
+    def changes_for_sharing(self) -> dict[str, Any]:
+        """The values of a saved configuration to replace so that its model has only what reading needs."""
+
+    @abstractmethod
+    def reading_settings(self, config: PreTrainedConfig) -> dict[str, Any]:
+        """The values of a configuration on which it depends what a model with given weights reads."""
 
     @abstractmethod
     def change_processor(self, processor: ProcessorMixin, settings: Mapping[str, Any]) -> None:

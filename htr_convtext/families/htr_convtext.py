@@ -1,10 +1,19 @@
 """HTR-ConvText: what the library needs to know of it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from functools import cache
 from typing import Any
 
-from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForCTC, AutoProcessor, AutoTokenizer
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModel,
+    AutoModelForCTC,
+    AutoProcessor,
+    AutoTokenizer,
+    PreTrainedConfig,
+)
 
 from modeling_htr_convtext import HTRConvTextConfig, HTRConvTextForCTC, HTRConvTextModel
 from modeling_htr_convtext.configuration_htr_convtext import SIZES
@@ -26,6 +35,11 @@ TRAINING = {
     "drop_path_rate": 0.1,
     "masking": "none",
 }
+# What reading does not depend on.
+TRAINING_ONLY = {
+    *TRAINING, "layer_scale_init_value", "initializer_range", "xavier_gain", "mask_ratio", "mask_span_length",
+    "mask_block_length", "tcm_context_length", "tcm_hidden_size", "tcm_dropout",
+}  # fmt: skip
 IMAGES = ("image_preparation", "height", "max_width", "horizontal_scale")
 MAX_HEIGHT = 64  # of the network
 WIDEST = 32  # times the height, where `max_width` is not given
@@ -61,6 +75,13 @@ class HTRConvTextFamily(Family):
         if not changes["use_tcm"] and changes["tcm_loss_weight"] != TRAINING["tcm_loss_weight"]:
             raise InputError("--tcm_loss_weight has no effect without the Textual Context Module; leave it out.")
         return {**changes, "masking": None if changes["masking"] == "none" else changes["masking"]}
+
+    def changes_for_sharing(self) -> dict[str, Any]:
+        return {"use_tcm": False, "masking": None}
+
+    def reading_settings(self, config: HTRConvTextConfig) -> dict[str, Any]:
+        own = {each.name for each in fields(HTRConvTextConfig)} - {each.name for each in fields(PreTrainedConfig)}
+        return {name: getattr(config, name) for name in sorted(own - TRAINING_ONLY)}
 
     def change_processor(self, processor: HTRConvTextProcessor, settings: Mapping[str, Any]) -> None:
         self.refuse_unknown(settings, ("size", *TRAINING, *IMAGES))

@@ -1,7 +1,6 @@
 """An exponential moving average (EMA) of the weights, with which training evaluates and ends."""
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -11,11 +10,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
-from transformers import PreTrainedModel
-from transformers.utils import SAFE_WEIGHTS_NAME
 
-
-AVERAGE_FILE = "ema.safetensors"
+from htr_convtext.loading import AVERAGE_FILE
 
 
 def average_decay(update: float, maximum: float) -> float:
@@ -88,30 +84,3 @@ class WeightAverage:
         self.average.module.load_state_dict(load_file(path))
         with safe_open(path, "pt") as file:
             self.average.n_averaged.fill_(int(file.metadata()["updates"]))
-
-
-def load_average(model: PreTrainedModel, folder: str | os.PathLike) -> bool:
-    """
-    Loads the averaged weights of a checkpoint into `model`, which may lack the parts that only training needs.
-
-    Returns whether there are any.
-    """
-    path = os.path.join(folder, AVERAGE_FILE)
-    if not os.path.exists(path):
-        return False
-    _load_file(model, path)
-    return True
-
-
-def load_weights(model: PreTrainedModel, folder: str | os.PathLike, averaged: bool = True) -> None:
-    """Loads the weights of a checkpoint into `model`: if asked for and there, the averaged ones."""
-    if not (averaged and load_average(model, folder)):
-        _load_file(model, os.path.join(folder, SAFE_WEIGHTS_NAME))
-
-
-def _load_file(model: PreTrainedModel, path: str) -> None:
-    unneeded = re.compile("|".join(model._keys_to_ignore_on_load_unexpected))
-    known = model.state_dict()
-    model.load_state_dict(
-        {name: tensor for name, tensor in load_file(path).items() if name in known or not unneeded.match(name)}
-    )

@@ -14,6 +14,8 @@ from htr_convtext.data import LineAugmentation, TextPolicy, load_sources, previe
 from htr_convtext.data.sampler import source_shares
 from htr_convtext.errors import InputError
 from htr_convtext.families import family_of
+from htr_convtext.loading import find_model
+from htr_convtext.model_card import ModelFacts, SetResult
 from processing.images import open_image
 
 from .arguments import LineTrainingArguments, ModelArguments, parse_weights
@@ -203,12 +205,27 @@ def measure(trainer: LineTrainer, policy: TextPolicy) -> tuple[Scores, dict[str,
 
 
 def finish(outcome: Outcome) -> Path:
-    """Saves the model that a run came to as a folder, `best` in its output folder."""
-    folder = Path(outcome.trainer.args.output_dir) / "best"
-    outcome.trainer.save_model(str(folder))
-    # The model card of `outcome.data`, `.base_model`, `.steps` and `.set_scores` is written here.
+    """Saves the model that a run came to as a folder with its card, `best` in its output folder."""
+    trainer = outcome.trainer
+    folder = Path(trainer.args.output_dir) / "best"
+    if trainer.is_world_process_zero():
+        trainer.processing_class.write_model_card(folder, trainer.model, facts_of(outcome))
+    trainer.save_model(str(folder))
     logger.info("The best model is in %s; `htr export` makes a folder to share of it.", folder)
     return folder
+
+
+def facts_of(outcome: Outcome) -> ModelFacts:
+    """What the card of a model says of the run that it comes from."""
+    results = tuple(
+        SetResult(
+            name, "validation", scores.cer, scores.wer, scores.cer_interval, scores.wer_interval, scores.lines,
+            groups="lines", decoder="greedy",
+        )
+        for name, scores in outcome.set_scores.items()
+    )  # fmt: skip
+    sources = (str(find_model(outcome.base_model)),) if outcome.base_model else ()
+    return ModelFacts(training_sets=tuple(outcome.data), results=results, sources=sources)
 
 
 def preview(arguments: ModelArguments, training_arguments: LineTrainingArguments, count: int = 2) -> int:

@@ -25,10 +25,10 @@ from transformers.trainer_utils import EvalLoopOutput, TrainOutput
 
 from htr_convtext.data import SimilarWidthSampler
 from htr_convtext.evaluation import error_rates
-from htr_convtext.loading import quiet_loading
+from htr_convtext.loading import load_weights, quiet_loading
 
 from .arguments import LineTrainingArguments, parse_weights
-from .averaging import WeightAverage, load_weights
+from .averaging import WeightAverage
 from .callbacks import EarlyStopping, StopOnSignal, TimeBudget, start_worker
 from .checkpoints import last_checkpoint
 from .distributed import character_share, pad_to_common_width, synchronize_batch_norm
@@ -327,7 +327,7 @@ def character_metrics(tokenizer: PreTrainedTokenizerBase) -> Callable[[EvalPredi
     `compute_metrics` for the trainer: CER and WER.
 
     The ground truth is read back from the labels, so characters that the tokenizer dropped do not count as errors
-    here; `scripts/evaluate.py` counts them.
+    here; `htr evaluate` counts them.
     """
 
     def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:

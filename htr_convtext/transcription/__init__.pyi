@@ -1,3 +1,9 @@
+from .hooks import JobHooks as JobHooks
+from .job import JobCounts as JobCounts
+from .job import TranscriptionJob as TranscriptionJob
+from .output_plan import OutputPlan as OutputPlan
+from .output_plan import open_documents as open_documents
+from .pages import corrected as corrected
 from .pages import transcribe as transcribe
 from .pages import transcribe_image as transcribe_image
 from .segmentation import Segmenter as Segmenter

@@ -15,24 +15,25 @@ class KeptPages:
     A folder beside an output file, called as it with `.pages`, with a JSON file for each page that was read.
 
     Args:
-        model: What reads the pages; one that another model read is not taken.
+        model, decoder: What reads the pages; one that others read is not taken.
     """
 
-    def __init__(self, target: Path, model: str | None):
+    def __init__(self, target: Path, model: str | None, decoder: str = "greedy"):
         self.target = target
         self.folder = target.with_name(target.name + ".pages")
-        self.model = model
+        self.reader = {"model": model, "decoder": decoder}
 
     def get(self, number: int, newer_than: Path) -> Page | None:
-        """The page of this number, unless another model read it, or `newer_than`, its document, has changed."""
+        """The page of this number, unless another reader read it, or `newer_than`, its document, has changed."""
         file = self._file(number)
         if not file.exists() or file.stat().st_mtime < newer_than.stat().st_mtime:
             return None
         content = json.loads(file.read_text(encoding="utf-8"))
-        return page_from_dict(content["page"]) if content["model"] == self.model else None
+        page = content.pop("page")
+        return page_from_dict(page) if {"decoder": "greedy"} | content == self.reader else None
 
     def put(self, page: Page) -> None:
-        content = {"model": self.model, "page": asdict(replace(page, source=None))}
+        content = {**self.reader, "page": asdict(replace(page, source=None))}
         write_whole(self._file(page.number), json.dumps(content, ensure_ascii=False).encode())
 
     def are_newer(self) -> bool:
