@@ -39,7 +39,8 @@ class Outcome:
         base_model: The saved model that it went on from.
         data: The names of the data sets.
         steps, lines_seen, lines: Steps made, training lines that were seen in them, and training lines.
-        scores: CER and WER on the validation lines; `None` without evaluations, or if a signal ended the run.
+        scores: CER and WER on all validation lines; `None` without evaluations, or if a signal ended the run.
+        set_scores: Those of each data set.
     """
 
     trainer: LineTrainer
@@ -50,6 +51,7 @@ class Outcome:
     lines_seen: int
     lines: int
     scores: Scores | None = None
+    set_scores: dict[str, Scores] = field(default_factory=dict)
     stopped_by: int | None = field(init=False)  # the signal that ended it early, if one did
 
     def __post_init__(self):
@@ -178,21 +180,28 @@ def outcome_of(trainer: LineTrainer, arguments: ModelArguments, policy: TextPoli
     if outcome.stopped_by:
         logger.warning("Stopped at step %d. --resume_from_checkpoint True goes on.", steps)
     elif args.eval_strategy != "no":
-        outcome.scores = measure(trainer, policy)
+        outcome.scores, outcome.set_scores = measure(trainer, policy)
         logger.info("validation: %s", outcome.scores)
     trainer.leave_process_group()
     return outcome
 
 
-def measure(trainer: LineTrainer, policy: TextPolicy) -> Scores:
-    """CER and WER of the model that training came to, on the validation lines as they are written."""
+def measure(trainer: LineTrainer, policy: TextPolicy) -> tuple[Scores, dict[str, Scores]]:
+    """The scores on all validation lines and on those of each data set, of the model that training came to."""
     state, best = trainer.state, trainer.best_checkpoint
     step = state.global_step if best is None else int(best.rpartition("-")[2])
     evaluated = [entry["step"] for entry in state.log_history if "eval_loss" in entry]
     if trainer.last_predictions is None or evaluated[-1:] != [step]:
         trainer.predict(trainer.eval_dataset)
     readings = [policy(trainer.processing_class.tokenizer.decode(ids)) for ids in trainer.last_predictions]
-    return score_lines(trainer.eval_dataset["text"], readings)
+    references, sources = trainer.eval_dataset["text"], trainer.eval_dataset["source"]
+    pairs = list(zip(references, readings, strict=True))
+    parts = {
+        name: [pair for pair, source in zip(pairs, sources, strict=True) if source == name]
+        for name in sorted(set(sources))
+    }
+    scores = {name: score_lines(*zip(*part, strict=True)) for name, part in parts.items()}
+    return score_lines(references, readings), scores
 
 
 def finish(outcome: Outcome) -> Path:
@@ -208,10 +217,13 @@ def finish(outcome: Outcome) -> Path:
 
 def facts_of(outcome: Outcome) -> ModelFacts:
     """What the card of a model says of the run that it comes from."""
-    scores, results = outcome.scores, ()
-    if scores is not None:
-        rates = (scores.cer, scores.wer, scores.cer_interval, scores.wer_interval)
-        results = (SetResult(", ".join(outcome.data), "validation", *rates, scores.lines, "lines", "greedy"),)
+    results = tuple(
+        SetResult(
+            name, "validation", scores.cer, scores.wer, scores.cer_interval, scores.wer_interval, scores.lines,
+            groups="lines", decoder="greedy",
+        )
+        for name, scores in outcome.set_scores.items()
+    )  # fmt: skip
     sources = (str(find_model(outcome.base_model)),) if outcome.base_model else ()
     return ModelFacts(training_sets=tuple(outcome.data), results=results, sources=sources)
 
