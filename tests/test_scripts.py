@@ -39,7 +39,7 @@ def test_scripts_from_training_to_reading(tmp_path):
     state = json.loads((out / "checkpoint-120" / "trainer_state.json").read_text())
     assert [entry["step"] for entry in state["log_history"] if "eval_cer" in entry] == [60, 120]
 
-    done = run_script("export.py", "--model", out / "best", "--output", tmp_path / "model")
+    done = call_script("export.py", "--model", out / "best", "--output", tmp_path / "model")
     exported = HTRConvTextForCTC.from_pretrained(tmp_path / "model")
     assert exported.tcm_head is None
     assert exported.dtype == torch.float32
@@ -59,7 +59,7 @@ def test_scripts_from_training_to_reading(tmp_path):
     learned = slice(0, exported.config.vocab_size)
     torch.testing.assert_close(tuned.ctc_head.weight[learned], exported.ctc_head.weight, atol=0.01, rtol=0)
 
-    done = run_script(
+    done = call_script(
         "evaluate.py", "--model", tmp_path / "model", "--data", data, "--split", "validation",
         "--output", tmp_path / "report", "--device", "cpu",
     )  # fmt: skip
@@ -70,7 +70,7 @@ def test_scripts_from_training_to_reading(tmp_path):
     predictions = (tmp_path / "report" / "predictions.jsonl").read_text().splitlines()
     assert sorted(json.loads(line)["reference"] for line in predictions) == sorted(WORDS)
 
-    done = run_script("recognize.py", data / "validation" / "3.png", "--model", tmp_path / "model", "--device", "cpu")
+    done = call_script("recognize.py", data / "validation" / "3.png", "--model", tmp_path / "model", "--device", "cpu")
     assert done.stdout == f"{data / 'validation' / '3.png'}\ta cab\n"
 
 
@@ -78,7 +78,7 @@ def test_lines_are_learned_by_heart(tmp_path):
     write_image_folder(tmp_path / "words", "train", WORDS)
     done = run_script("overfit.py", "--data", tmp_path / "words", "--max-steps", 600, "--learning-rate", 2e-3)
     assert "All 8 lines are read without an error" in done.stdout
-    done = run_script("overfit.py", "--data", tmp_path / "words", "--max-steps", 2, expect=1)
+    done = call_script("overfit.py", "--data", tmp_path / "words", "--max-steps", 2, expect=1)
     assert "after 2 steps the CER is still" in done.stderr
 
 
@@ -113,7 +113,7 @@ def test_preview_of_augmentation(tmp_path):
     (tmp_path / "words" / "train" / "3.png").write_bytes(b"no image")
     write_image_folder(tmp_path / "words", "validation", WORDS)
     picture = tmp_path / "augmentations.png"
-    run_script("train.py", "--data", tmp_path / "words", "--output_dir", tmp_path / "run", "--preview", picture)
+    call_script("train.py", "--data", tmp_path / "words", "--output_dir", tmp_path / "run", "--preview", picture)
     assert Image.open(picture).height > 500
     assert not (tmp_path / "run").exists()
 
