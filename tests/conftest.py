@@ -11,10 +11,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from htr_convtext import Recognizer, load_recognizer
+from htr_convtext.documents import Page
 from htr_convtext.training import callbacks
+from htr_convtext.transcription import transcribe
 from modeling_htr_convtext import HTRConvTextForCTC
 from processing import HTRConvTextImageProcessor, HTRConvTextProcessor, HTRConvTextTokenizer
-from tests.helpers import CHARSET, Clock, build_model
+from tests.helpers import CHARSET, EXAMPLE_PAGE, Clock, build_model
 
 
 @pytest.fixture
@@ -48,3 +51,15 @@ def model_folder(tmp_path_factory) -> Path:
     image_processor = HTRConvTextImageProcessor(size={"height": 32, "width": 512})
     HTRConvTextProcessor(image_processor, HTRConvTextTokenizer.from_charset(CHARSET)).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def recognizer() -> Recognizer:
+    """The bundled model."""
+    return load_recognizer(device="cpu")
+
+
+@pytest.fixture(scope="session")
+def page(recognizer) -> Page:
+    """The page of the app's example, as the bundled model reads it."""
+    return transcribe(EXAMPLE_PAGE, recognizer)

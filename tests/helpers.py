@@ -22,6 +22,21 @@ from modeling_htr_convtext import HTRConvTextConfig, HTRConvTextForCTC, HTRConvT
 
 
 ROOT = Path(__file__).parent.parent
+EXAMPLE_PAGE = ROOT / "space" / "examples" / "page.jpg"
+EXAMPLE_TEXT = """\
+Lyon, le 14 mars 1898
+Ma chère sœur,
+Nous sommes arrivés hier soir après un long
+voyage. La neige était tombée toute la nuit et
+les chevaux avançaient avec peine. Ta lettre
+nous attendait sur la table de la cuisine.
+Père va mieux, il marche de nouveau jusqu'au
+bord de la rivière. Le pain est encore cher,
+mais les pommes de terre ne manquent pas.
+Dis à Jean que son cheval est vendu; il en
+aura la moitié du prix à son retour.
+Je t'embrasse de tout mon cœur,
+Marguerite""".splitlines()
 CHARSET = " abcdefghijklmnopqrstuvwxyz'"
 WORDS = ["abc", "cab", "bac", "a cab", "ab", "bca", "c ab", "cba"]
 

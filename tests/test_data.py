@@ -105,7 +105,7 @@ def test_bad_sources_are_named(tmp_path, image_folder):
         load_lines("nobody/nothing", "train")
     (image_folder / "train" / "metadata.jsonl").unlink()
     (image_folder / "validation" / "metadata.jsonl").unlink()
-    with pytest.raises(ValueError, match=r"lines, train: images without texts; give metadata\.jsonl"):
+    with pytest.raises(InputError, match=r"lines, train: images without texts; give metadata\.jsonl"):
         load_lines(image_folder, "train")
     with pytest.raises(InputError, match="None of the data sets has a test split"):
         load_sources([], "test")
@@ -223,5 +223,5 @@ def test_sampler_weighs_sources():
     ],
 )
 def test_wrong_source_weights(weights, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InputError, match=message):
         SimilarWidthSampler(range(4), 2, sources=["large", "large", "small", "small"], source_weights=weights)

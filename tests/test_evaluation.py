@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from htr_convtext.data import TextPolicy, load_lines
+from htr_convtext.errors import InputError
 from htr_convtext.evaluation import (
     WORD_TOKENIZERS,
     error_rates,
@@ -108,7 +109,7 @@ def test_mean_of_the_sets():
 
 
 def test_lines_are_needed():
-    with pytest.raises(ValueError, match="no lines"):
+    with pytest.raises(InputError, match="no lines"):
         measure([], TextPolicy(), CHARSET)
 
 
@@ -239,5 +240,5 @@ def test_sets_keep_their_names(tmp_path):
         "words": 1, f"{tmp_path / 'y' / 'words'}: words": 1, "b": 2, "a": 1
     }  # fmt: skip
     assert load_sets(sources[:1], "validation") == {str(sources[0]): None}
-    with pytest.raises(ValueError, match="given twice"):
+    with pytest.raises(InputError, match="given twice"):
         load_sets([sources[0], sources[0]], "test")

@@ -9,6 +9,7 @@ from PIL import Image
 from transformers import Trainer, TrainingArguments
 
 from htr_convtext.data import DataReport, TextPolicy, load_lines, preparation, prepare_lines, split_by_group
+from htr_convtext.errors import InputError
 from processing.images import open_image
 from tests.helpers import call_script, draw_line, run_script
 
@@ -93,7 +94,7 @@ def test_script(source, tmp_path):
     for fact in ("## train: 4 lines", "**between train and validation**: 1", "gone.png", "'ö' (U+00F6 LATIN"):
         assert fact in readable
 
-    with pytest.raises(ValueError, match="Parquet files already"):
+    with pytest.raises(InputError, match="Parquet files already"):
         prepare_lines([source], output)
 
 
@@ -186,7 +187,7 @@ def test_several_sources_drop_duplicates_and_need_no_change(source, tmp_path, mo
     for split, lines in load_lines(tmp_path / "again").items():
         assert list(lines) == list(data[split])
     assert (again.changed_texts, again.lines) == (0, 4)
-    with pytest.raises(ValueError, match="nowhere"):
+    with pytest.raises(InputError, match="nowhere"):
         prepare_lines([tmp_path / "nowhere"], tmp_path / "third")
     assert not (tmp_path / "third").exists()
 
@@ -197,7 +198,7 @@ def test_heights(source, tmp_path):
     prepare_lines([source], tmp_path / "low", max_height=20)
     line = load_lines(tmp_path / "low", "train")[1]
     assert open_image(line["image"]).size == (line["width"], 20)
-    with pytest.raises(ValueError, match="-1 pixels"):
+    with pytest.raises(InputError, match="-1 pixels"):
         prepare_lines([source], tmp_path / "none", max_height=-1)
 
 
@@ -214,14 +215,14 @@ def test_split_by_writer(source, tmp_path):
 
 def test_splits_that_cannot_be_made():
     lines = Dataset.from_dict({"page": ["a", "a", "b", "c", None], "text": list("abcde")})
-    with pytest.raises(ValueError, match=r"no column 'writer'.*page, text"):
+    with pytest.raises(InputError, match=r"no column 'writer'.*page, text"):
         split_by_group(lines, "writer")
-    with pytest.raises(ValueError, match="1 of 5 lines have no page"):
+    with pytest.raises(InputError, match="1 of 5 lines have no page"):
         split_by_group(lines, "page")
     lines = lines.select(range(4))
-    with pytest.raises(ValueError, match="shares"):
+    with pytest.raises(InputError, match="shares"):
         split_by_group(lines, "page", validation=0.5, test=0.5)
-    with pytest.raises(ValueError, match="too few"):
+    with pytest.raises(InputError, match="too few"):
         split_by_group(lines.select(range(3)), "page")
     assert set(split_by_group(lines, "page", test=0)) == {"train", "validation"}
     first, second = split_by_group(lines, "page", seed=1), split_by_group(lines, "page", seed=1)

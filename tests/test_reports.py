@@ -154,14 +154,14 @@ def test_runs_that_cannot_be_compared(lines, tmp_path):
         ("fewer", "same lines: 5 are only in the first, 0 only"), ("other", r"ground truth \(1 lines differ"),
         ("policy", "--text-policy"), ("gone", "predictions.jsonl: No such file"), ("first", "given twice"),
     ]:  # fmt: skip
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(InputError, match=message):
             load_runs([tmp_path / "first", tmp_path / name])
     with (tmp_path / "first" / "predictions.jsonl").open("a") as stream:
         stream.write('{"source": "a", "ind')
-    with pytest.raises(ValueError, match="interrupted"):
+    with pytest.raises(InputError, match="interrupted"):
         read_predictions(tmp_path / "first")
     (tmp_path / "other" / "report.json").unlink()
-    with pytest.raises(ValueError, match=r"report\.json"):
+    with pytest.raises(InputError, match=r"report\.json"):
         load_runs([tmp_path / "other"])
 
 

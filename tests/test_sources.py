@@ -10,6 +10,7 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Image, Value
 
 from htr_convtext.data import load_lines, sources
+from htr_convtext.errors import InputError
 from processing.images import open_image
 from tests.helpers import draw_line
 
@@ -74,7 +75,7 @@ def test_hub_id(monkeypatch, parquet, streaming):
 
 
 def test_hub_data_set_that_is_not_there():
-    with pytest.raises(ValueError, match=r"Nobody/nothing: .*nor Hub data set"):
+    with pytest.raises(InputError, match=r"Nobody/nothing: .*nor Hub data set"):
         load_lines("Nobody/nothing")
 
 
@@ -91,11 +92,11 @@ def test_split_names_of_the_hub(monkeypatch, parquet):
 def test_splits_that_are_the_same(monkeypatch, parquet, tmp_path):
     lines = Dataset.from_parquet(str(parquet / "val.parquet"))
     monkeypatch.setattr(sources, "load_dataset", lambda *_, **__: {"dev": lines, "valid": lines})
-    with pytest.raises(ValueError, match="two of its splits dev, valid are the same"):
+    with pytest.raises(InputError, match="two of its splits dev, valid are the same"):
         load_lines("some/set")
     for folder in ("train", "training"):
         write_store(tmp_path / "store" / folder, {b"num-samples": b"0"})
-    with pytest.raises(ValueError, match="are both train"):
+    with pytest.raises(InputError, match="are both train"):
         load_lines(tmp_path / "store")
 
 
@@ -109,7 +110,7 @@ def test_cells_without_a_value(tmp_path, streaming):
     lines = list(load_lines(tmp_path / "lines.parquet", "train", streaming=streaming))
     assert [line["text"] for line in lines] == ["a", "a", "", "a"]
     assert [line["source"] for line in lines] == ["b", "b", "b", "lines"]
-    with pytest.raises(ValueError, match="not an image"):
+    with pytest.raises(InputError, match="not an image"):
         open_image(lines[1]["image"])
     assert open_image(lines[3]["image"]).size == draw_line("a").size
 
@@ -119,15 +120,15 @@ def test_columns_that_cannot_be_told_are_listed(tmp_path):
     features = {"scan": Image(), "gt": Value("string"), "sentence": Value("string"), "label": ClassLabel(names=["x"])}
     lines = Dataset.from_list([row], features=Features(features))
     lines.to_parquet(tmp_path / "two.parquet")
-    with pytest.raises(ValueError, match=r"more than one column may be the text.*scan, gt, sentence, label"):
+    with pytest.raises(InputError, match=r"more than one column may be the text.*scan, gt, sentence, label"):
         load_lines(tmp_path / "two.parquet")
-    with pytest.raises(ValueError, match="no column 'words'"):
+    with pytest.raises(InputError, match="no column 'words'"):
         load_lines(tmp_path / "two.parquet", text_column="words")
     assert load_lines(tmp_path / "two.parquet", "train", text_column="sentence")["text"] == ["b"]
     lines.remove_columns("sentence").to_parquet(tmp_path / "one.parquet")
     assert load_lines(tmp_path / "one.parquet", "train")["text"] == ["a"]  # classes are no texts
     lines.select_columns(["scan", "label"]).to_parquet(tmp_path / "none.parquet")
-    with pytest.raises(ValueError, match=r"no column is known as the text.*scan, label"):
+    with pytest.raises(InputError, match=r"no column is known as the text.*scan, label"):
         load_lines(tmp_path / "none.parquet")
 
 
@@ -162,7 +163,7 @@ def test_ln_lists(tmp_path, caplog):
         ("train", "four.png", "the .txt is not UTF-8"),
     ]
     assert "train: 1 left out, no .txt beside the image: three.png" in caplog.text
-    with pytest.raises(ValueError, match="no line can be used; 1 × no such image"):
+    with pytest.raises(InputError, match="no line can be used; 1 × no such image"):
         load_lines(tmp_path / "iam", "test")
     assert load_lines(tmp_path / "iam" / "val.ln", "train") is None
     assert len(load_lines(tmp_path / "iam" / "val.ln", "validation")) == 1
@@ -189,24 +190,24 @@ def test_table_with_header(tmp_path):
     assert {**lines[0], "image": None} == {"image": None, "text": "one", "writer": "7", "note": "x", "source": "lists"}
     lines = load_lines(tmp_path / "lists" / "dev.tsv", "dev", image_root=tmp_path / "scans", text_column="note")
     assert lines["text"] == ["x"]
-    with pytest.raises(ValueError, match=r"dev\.tsv: there is no column 'words'.*writer, file_name"):
+    with pytest.raises(InputError, match=r"dev\.tsv: there is no column 'words'.*writer, file_name"):
         load_lines(tmp_path / "lists", text_column="words")
-    with pytest.raises(ValueError, match="1 × no such image"):
+    with pytest.raises(InputError, match="1 × no such image"):
         load_lines(tmp_path / "lists")
     (tmp_path / "lists" / "valid.tsv").write_text("one.png\tone\n")
-    with pytest.raises(ValueError, match=r"dev\.tsv and valid\.tsv are both validation"):
+    with pytest.raises(InputError, match=r"dev\.tsv and valid\.tsv are both validation"):
         load_lines(tmp_path / "lists")
 
 
 def test_lists_that_are_none(tmp_path):
     (tmp_path / "train.tsv").write_bytes(b"a.png\t\xff\xfe\n")
-    with pytest.raises(ValueError, match=r"train\.tsv: the list is not UTF-8"):
+    with pytest.raises(InputError, match=r"train\.tsv: the list is not UTF-8"):
         load_lines(tmp_path)
     (tmp_path / "train.tsv").write_text("")
-    with pytest.raises(ValueError, match="no line can be used"):
+    with pytest.raises(InputError, match="no line can be used"):
         load_lines(tmp_path)
     (tmp_path / "train.doc").write_text("a")
-    with pytest.raises(ValueError, match=r"train\.doc: not a list"):
+    with pytest.raises(InputError, match=r"train\.doc: not a list"):
         load_lines(tmp_path / "train.doc")
 
 
@@ -238,12 +239,12 @@ def test_lmdb(tmp_path):
 
 def test_lmdb_of_another_layout_damaged_or_without_the_library(tmp_path, monkeypatch):
     write_store(tmp_path / "other", {b"a": b"b"})
-    with pytest.raises(ValueError, match="other: no num-samples"):
+    with pytest.raises(InputError, match="other: no num-samples"):
         load_lines(tmp_path / "other")
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "data.mdb").write_bytes(b"nothing" * 1000)
-    with pytest.raises(ValueError, match="damaged: this LMDB store cannot be opened"):
+    with pytest.raises(InputError, match="damaged: this LMDB store cannot be opened"):
         load_lines(tmp_path / "damaged")
     monkeypatch.setitem(sys.modules, "lmdb", None)
-    with pytest.raises(ValueError, match=r"pip install 'htr-convtext\[train\]'"):
+    with pytest.raises(InputError, match=r"pip install 'htr-convtext\[train\]'"):
         load_lines(tmp_path / "other")

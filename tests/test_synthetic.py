@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from datasets import load_dataset
 from fontTools.ttLib import TTFont
 from PIL import Image, features
 from torch.utils.data import DataLoader
@@ -20,6 +21,7 @@ from htr_convtext.data.synthetic import (
 )
 from htr_convtext.data.synthetic import renderer as renderer_module
 from htr_convtext.data.synthetic.writing import write_line
+from htr_convtext.errors import InputError
 from tests.helpers import run_script
 
 
@@ -103,10 +105,10 @@ def test_neighbours_and_tight_crops_reach_the_edges():
 
 
 def test_font_must_have_every_character(renderer):
-    with pytest.raises(ValueError, match="Ж"):
+    with pytest.raises(InputError, match="Ж"):
         renderer("Жук", rng())
     for font in BUNDLED:
-        with pytest.raises(ValueError, match=f"{font.name} has no"):
+        with pytest.raises(InputError, match=f"{font.name} has no"):
             renderer("Жук", rng(), font)
 
 
@@ -123,22 +125,22 @@ def test_fonts_without_the_glyphs_are_not_chosen():
 
 @pytest.mark.parametrize("text", ["", " \n", "a" * 301])
 def test_lines_that_are_none(renderer, text):
-    with pytest.raises(ValueError, match="A line has 1 to 300 characters"):
+    with pytest.raises(InputError, match="A line has 1 to 300 characters"):
         renderer(text, rng())
 
 
 def test_without_raqm_only_simple_text(renderer, monkeypatch):
     monkeypatch.setattr(renderer_module.features, "check", lambda name: name != "raqm" and features.check(name))
     assert renderer(VIETNAMESE, rng()).width > 100  # NFC: one glyph for each letter
-    with pytest.raises(ValueError, match="RAQM"):
+    with pytest.raises(InputError, match="RAQM"):
         renderer("m\u0304", rng())
     assert "\u0301" not in renderer.characters
 
 
 def test_style_names_the_bad_setting():
-    with pytest.raises(ValueError, match="wave"):
+    with pytest.raises(InputError, match="wave"):
         SyntheticStyle(wave=(0.2, 0.1))
-    with pytest.raises(ValueError, match="strength"):
+    with pytest.raises(InputError, match="strength"):
         SyntheticStyle(strength=-1)
 
 
@@ -163,14 +165,14 @@ def test_long_words_are_hyphenated_and_cut():
 
 
 def test_texts_refuse_what_they_cannot_use(tmp_path):
-    with pytest.raises(ValueError, match="empty"):
+    with pytest.raises(InputError, match="empty"):
         LineTexts(["a", " "])
-    with pytest.raises(ValueError, match="as many"):
+    with pytest.raises(InputError, match="as many"):
         LineTexts(["a", "b"], languages=["de"])
-    with pytest.raises(ValueError, match="Weights"):
+    with pytest.raises(InputError, match="Weights"):
         LineTexts(["a"], weights=[0])
     (tmp_path / "latin1.txt").write_bytes("Straße".encode("latin-1"))
-    with pytest.raises(ValueError, match=r"latin1\.txt"):
+    with pytest.raises(InputError, match=r"latin1\.txt"):
         LineTexts.from_files([tmp_path / "latin1.txt"])
 
 
@@ -202,21 +204,21 @@ def test_a_line_depends_on_seed_and_number_only(renderer, tmp_path):
 
 
 def test_number_of_lines_must_be_told(renderer):
-    with pytest.raises(ValueError, match="num_lines"):
+    with pytest.raises(InputError, match="num_lines"):
         synthetic_lines(LineTexts([TEXT]), None, renderer=renderer)
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(InputError, match="at least 1"):
         synthetic_lines(LineTexts([TEXT]), 0, renderer=renderer)
-    with pytest.raises(ValueError, match="non-negative"):
+    with pytest.raises(InputError, match="non-negative"):
         synthetic_lines(LineTexts([TEXT]), 1, seed=-1, renderer=renderer)
-    with pytest.raises(ValueError, match="No font"):
+    with pytest.raises(InputError, match="No font"):
         synthetic_lines(LineTexts(["Жук"]), 1, renderer=renderer)
 
 
 def test_fonts_that_are_none(tmp_path):
-    with pytest.raises(ValueError, match="no fonts"):
+    with pytest.raises(InputError, match="no fonts"):
         find_fonts(tmp_path)
     (tmp_path / "bad.ttf").write_bytes(b"no font")
-    with pytest.raises(ValueError, match=r"bad\.ttf"):
+    with pytest.raises(InputError, match=r"bad\.ttf"):
         find_fonts(tmp_path)
 
 
@@ -234,6 +236,12 @@ def test_script_writes_lines_and_a_preview(tmp_path):
     assert Image.open(sheet).height == 5 * (32 + 48)
     assert [path.name for path in output.iterdir()] == ["validation-00000-of-00001.parquet"]
 
+    assert all(
+        isinstance(row["image"], Image.Image) for row in load_dataset("parquet", data_dir=str(output))["validation"]
+    )
+
+    failed = run_script("render_lines.py", "--text", text, "--preview", tmp_path / "sheet.doc", expect=2)
+    assert "must end in .png" in failed.stderr
     failed = run_script("render_lines.py", "--text", tmp_path / "none.txt", "--output", output, expect=1)
     assert "none.txt" in failed.stderr
     failed = run_script("render_lines.py", "--text", text, "--output", output, *options, expect=1)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from htr_convtext.data import TextPolicy
+from htr_convtext.errors import InputError
 from processing import HTRConvTextTokenizer
 
 
@@ -34,7 +35,7 @@ def test_policy(settings, text, expected):
      {"abbreviations": {"": "a"}}, {"abbreviations": {"a": None}}, {"long_s": "s", "abbreviations": {"ẜ": "ſer"}}],
 )  # fmt: skip
 def test_wrong_settings(settings):
-    with pytest.raises(ValueError, match="Text policy"):
+    with pytest.raises(InputError, match="Text policy"):
         TextPolicy(**settings)
 
 
@@ -47,6 +48,10 @@ def test_policy_travels_with_the_tokenizer(tmp_path):
         tokenizer.save_pretrained(tmp_path / folder)
         tokenizer = HTRConvTextTokenizer.from_pretrained(tmp_path / folder)
     assert TextPolicy.of(tokenizer) == policy
+    for wrong in ({"longs": "s"}, [1], {"abbreviations": [1]}):
+        tokenizer.init_kwargs["text_policy"] = wrong
+        with pytest.raises(InputError, match="stored with the model is not a text policy"):
+            TextPolicy.of(tokenizer)
 
 
 def test_policy_file(tmp_path):
@@ -55,5 +60,5 @@ def test_policy_file(tmp_path):
     assert TextPolicy.from_file(tmp_path / "policy.json") == policy
     for content in ("{", json.dumps({"longs": "s"}), "[1]"):
         (tmp_path / "wrong.json").write_text(content)
-        with pytest.raises(ValueError, match=r"wrong\.json"):
+        with pytest.raises(InputError, match=r"wrong\.json"):
             TextPolicy.from_file(tmp_path / "wrong.json")

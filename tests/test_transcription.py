@@ -1,70 +1,31 @@
 """From page images to text: finding lines, reading them, and the programs around it."""
 
-import json
-import logging
-import os
 import pickle
-import time
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from htr_convtext import Character, LineReading, Recognizer, load_recognizer
-from htr_convtext.documents import Page, PageImages, PageLine, Region, cut_line, read_page
-from htr_convtext.documents.files import find_documents
+from htr_convtext import Character, LineReading
+from htr_convtext.documents import Page, PageLine, Region, cut_line, read_page
 from htr_convtext.documents.layout import in_pixels
 from htr_convtext.documents.xml_writer import to_xml
 from htr_convtext.evaluation import error_rates
 from htr_convtext.evaluation.pages import match_lines, measure_page
 from htr_convtext.transcription import (
-    JobCounts,
-    JobHooks,
-    TranscriptionJob,
     corrected,
-    open_documents,
     transcribe,
     transcribe_image,
 )
-from htr_convtext.transcription.kept_pages import KeptPages
-from htr_convtext.transcription.output_plan import plan_outputs
 from htr_convtext.transcription.pages import with_reading
-from tests.helpers import ROOT, call_script
-
-
-EXAMPLE = ROOT / "space" / "examples" / "page.jpg"
-TEXT = """\
-Lyon, le 14 mars 1898
-Ma chère sœur,
-Nous sommes arrivés hier soir après un long
-voyage. La neige était tombée toute la nuit et
-les chevaux avançaient avec peine. Ta lettre
-nous attendait sur la table de la cuisine.
-Père va mieux, il marche de nouveau jusqu'au
-bord de la rivière. Le pain est encore cher,
-mais les pommes de terre ne manquent pas.
-Dis à Jean que son cheval est vendu; il en
-aura la moitié du prix à son retour.
-Je t'embrasse de tout mon cœur,
-Marguerite""".splitlines()
-
-
-@pytest.fixture(scope="module")
-def recognizer() -> Recognizer:
-    return load_recognizer(device="cpu")
-
-
-@pytest.fixture(scope="module")
-def page(recognizer) -> Page:
-    return transcribe(EXAMPLE, recognizer)
+from tests.helpers import EXAMPLE_PAGE, EXAMPLE_TEXT, ROOT
 
 
 def test_a_page_is_read_in_order(page):
-    assert (page.image, page.number, (page.width, page.height)) == ("page.jpg", 1, Image.open(EXAMPLE).size)
-    assert len(page.lines) == len(TEXT)
-    assert error_rates(TEXT, [line.text for line in page.lines]).cer < 0.06
+    assert (page.image, page.number, (page.width, page.height)) == ("page.jpg", 1, Image.open(EXAMPLE_PAGE).size)
+    assert len(page.lines) == len(EXAMPLE_TEXT)
+    assert error_rates(EXAMPLE_TEXT, [line.text for line in page.lines]).cer < 0.06
 
 
 def test_what_was_read_is_pickled(page, recognizer):
@@ -98,9 +59,9 @@ def test_lines_that_are_given_are_read_where_they_are(page, recognizer):
         PageLine("e", "", [], [(2 * x, 2 * y) for x, y in page.lines[4].baseline]),
     ]
     layout = Page("other.jpg", 2 * page.width, 2 * page.height, [Region("r", [], given)])
-    read = transcribe(EXAMPLE, recognizer, layout=layout)
+    read = transcribe(EXAMPLE_PAGE, recognizer, layout=layout)
     assert read.image == "other.jpg"
-    assert error_rates(TEXT[2:4], [line.text for line in read.lines[:2]]).cer < 0.1
+    assert error_rates(EXAMPLE_TEXT[2:4], [line.text for line in read.lines[:2]]).cer < 0.1
     assert [line.id for line in read.lines] == ["a", "b", "c", "d", "e"]
     assert [(line.text, line.error is not None, line.score) for line in read.lines[2:4]] == [
         ("old", True, None),
@@ -111,7 +72,7 @@ def test_lines_that_are_given_are_read_where_they_are(page, recognizer):
 def test_lines_without_ids_are_all_read(page, recognizer, tmp_path):
     """Whatever finds lines need not name them, but XML files do."""
     regions = [Region("", [], [replace(line, id="")]) for line in page.lines[2:4]]
-    read = transcribe(EXAMPLE, recognizer, segmenter=lambda image: regions)
+    read = transcribe(EXAMPLE_PAGE, recognizer, segmenter=lambda image: regions)
     assert [line.text for line in read.lines] == [line.text for line in page.lines[2:4]]
     for kind in ("page", "alto"):
         (tmp_path / kind).write_bytes(to_xml(read, kind))
@@ -138,15 +99,15 @@ def test_lines_with_only_a_baseline_in_two_columns():
 
 def test_a_layout_of_an_image_that_was_turned(page, recognizer):
     with pytest.raises(ValueError, match=r"1500 × 1240, but the image is 1240 × 1500"):
-        transcribe(EXAMPLE, recognizer, replace(page, width=1500, height=1240))
+        transcribe(EXAMPLE_PAGE, recognizer, replace(page, width=1500, height=1240))
 
 
 def test_a_long_strip(recognizer):
-    line = Image.open(EXAMPLE).convert("RGB").crop((90, 380, 1150, 450)).resize((1600, 60))
+    line = Image.open(EXAMPLE_PAGE).convert("RGB").crop((90, 380, 1150, 450)).resize((1600, 60))
     strip = Image.new("RGB", (3200, 60), line.getpixel((0, 0)))
     strip.paste(line)
     page = transcribe_image(strip, recognizer)
-    assert error_rates([TEXT[2]], [page.text]).cer < 0.25  # it is stretched
+    assert error_rates([EXAMPLE_TEXT[2]], [page.text]).cer < 0.25  # it is stretched
     assert all(0 <= y <= 60 for each in page.lines for _, y in each.polygon)
 
 
@@ -157,14 +118,14 @@ def test_a_page_with_nothing_on_it(recognizer):
 
 
 def test_a_page_on_its_side(page, recognizer):
-    turned = transcribe_image(Image.open(EXAMPLE).rotate(90, expand=True), recognizer)
+    turned = transcribe_image(Image.open(EXAMPLE_PAGE).rotate(90, expand=True), recognizer)
     assert turned.is_sideways
     assert not page.is_sideways
 
 
 def test_a_corrected_line(page):
     line = page.lines[0]
-    grey = Image.open(EXAMPLE).convert("L")
+    grey = Image.open(EXAMPLE_PAGE).convert("L")
     new = corrected(line, "Lyon, 1898", cut_line(grey, line.polygon, line.baseline))
     assert [(word.text, word.score) for word in new.words] == [("Lyon,", 1.0), ("1898", 1.0)]
     assert new.words[0].polygon[0][0] < new.words[1].polygon[0][0]
@@ -172,7 +133,7 @@ def test_a_corrected_line(page):
 
 
 def test_words_are_composed_as_their_line(page):
-    cut = cut_line(Image.open(EXAMPLE).convert("L"), page.lines[0].polygon)
+    cut = cut_line(Image.open(EXAMPLE_PAGE).convert("L"), page.lines[0].polygon)
     characters = tuple(Character(char, 0.9, 9 * n, 9 * n + 9) for n, char in enumerate("e\u0301 a"))
     line = with_reading(page.lines[0], cut, LineReading("é a", 0.9, characters))
     assert [word.text for word in line.words] == ["é", "a"]
@@ -182,7 +143,9 @@ def test_measuring_a_page(page):
     truth = replace(
         page,
         regions=[
-            Region("r", [], [replace(line, text=text) for line, text in zip(page.lines[1:], TEXT[1:], strict=True)])
+            Region(
+                "r", [], [replace(line, text=text) for line, text in zip(page.lines[1:], EXAMPLE_TEXT[1:], strict=True)]
+            )
         ],
     )
     given = transcribe_nothing(page)
@@ -203,249 +166,3 @@ def test_measuring_a_page(page):
 
 def transcribe_nothing(page: Page) -> Page:
     return page.with_lines(replace(line, text="") for line in page.lines)
-
-
-# --- documents and programs ---
-
-
-def test_documents_of_a_folder(page, tmp_path, monkeypatch):
-    folder = tmp_path / "export"
-    (folder / "page").mkdir(parents=True)
-    for name in ("a.jpg", "b.jpg", "c.pdf"):
-        (folder / name).write_bytes(b"")
-    (folder / "page" / "a.xml").write_bytes(to_xml(replace(page, image="a.jpg"), "page"))
-    (folder / "mets.xml").write_text("<mets/>")
-    documents, failed = find_documents([folder])
-    assert [(d.image.name, d.layout and d.layout.name, str(d.name)) for d in documents] == [
-        ("b.jpg", None, "b"),
-        ("c.pdf", None, "c"),
-        ("a.jpg", "a.xml", os.path.join("page", "a")),
-    ]
-    assert failed == []
-    documents, _ = find_documents([folder], use_layout=False)
-    assert [d.image.name for d in documents] == ["a.jpg", "b.jpg", "c.pdf"]
-    documents, _ = find_documents([folder / "page" / "a.xml"], use_layout=False)
-    assert [(d.image.name, d.layout) for d in documents] == [("a.jpg", None)]
-    documents, _ = find_documents([folder / "a.jpg", folder / "page" / "a.xml"])
-    assert [d.layout and d.layout.name for d in documents] == ["a.xml"]
-    assert len(find_documents([folder], leave_out=folder / "page")[0]) == 3
-    assert (
-        len(find_documents([folder], leave_out=folder)[0]) == len(find_documents([folder], leave_out=tmp_path)[0]) == 3
-    )
-    monkeypatch.chdir(folder / "page")
-    assert find_documents(["a.xml"])[1] == []
-    (folder / "a.jpg").unlink()
-    assert "no page image a.jpg" in find_documents([folder])[1][0]
-    assert "but <mets>" in find_documents([folder / "mets.xml"])[1][0]
-    with pytest.raises(ValueError, match="no pages"):
-        find_documents([folder / "page"], use_layout=False)
-
-
-def test_nothing_is_written_over(page, tmp_path):
-    folder, out = tmp_path / "in", tmp_path / "out"
-    folder.mkdir()
-    out.mkdir()
-    image = Image.new("L", (30, 20))
-    image.save(folder / "a.jpg")
-
-    def plan(output_format: str, *paths: Path, **options) -> list[str]:
-        documents, _ = find_documents(paths or [folder])
-        opened = [(document, PageImages(document.image)) for document in documents]
-        return [output.target.name for output in plan_outputs(opened, out, output_format, **options)]
-
-    image.save(folder / "b.tif", save_all=True, append_images=[image])
-    assert plan("text") == ["a.txt", "b.txt"]
-    assert plan("alto") == ["a.xml", "b_0001.xml", "b_0002.xml"]
-    image.save(folder / "b_0002.jpg")
-    with pytest.raises(ValueError, match=r"b\.tif and .*b_0002\.jpg would both"):
-        plan("page")
-    assert plan("pdf", folder / "a.jpg") == ["a.pdf"]
-    image.save(out / "a.pdf")
-    with pytest.raises(ValueError, match=r"out.a\.pdf would be written over"):
-        plan("pdf", out / "a.pdf")
-    (out / "a.xml").write_bytes(to_xml(page, "page"))
-    assert plan("page", folder / "a.jpg") == ["a.xml"]
-    with pytest.raises(ValueError, match=r"out.a\.xml is there, but not as <alto>"):
-        plan("alto", folder / "a.jpg")
-    assert plan("alto", folder / "a.jpg", overwrite=True) == ["a.xml"]
-
-
-class Recorded(JobHooks):
-    """What a job told."""
-
-    def __init__(self):
-        self.messages, self.places, self.results = [], [], []
-
-    def message(self, text: str) -> None:
-        self.messages.append(text)
-
-    def progress(self, done: int, total: int) -> None:
-        self.places.append((done, total))
-
-    def result(self, content: bytes) -> None:
-        self.results.append(content.decode())
-
-
-def nothing_found(image: Image.Image) -> list[Region]:
-    return []
-
-
-def test_a_job_without_a_folder_gives_its_results(recognizer, tmp_path):
-    strip = Image.open(EXAMPLE).crop((0, 80, 1240, 300))
-    strip.save(tmp_path / "a.png")
-    strip.save(tmp_path / "b.tif", save_all=True, append_images=[strip])
-    (tmp_path / "bad.png").write_bytes(b"no image")
-    hooks = Recorded()
-    counts = TranscriptionJob(open_documents([tmp_path]), recognizer, hooks=hooks).run()
-    assert counts == JobCounts(pages=3, lines=3 * hooks.results[0].count("\n"), errors=1)
-    assert hooks.places == [(1, 3), (2, 3), (3, 3)]
-    assert [result.count("\f") for result in hooks.results] == [0, 1]
-    assert hooks.results[0] == hooks.results[1].split("\f")[0] != "\n"
-    assert len(hooks.messages) == 1
-    assert "bad.png: not an image" in hooks.messages[0]
-    with pytest.raises(ValueError, match="folder is needed"):
-        open_documents([tmp_path], "pdf")
-
-
-def test_a_damaged_layout_is_told_and_its_image_read(page, recognizer, tmp_path):
-    """From a folder, where the image is; of a layout that was named itself it is only told."""
-    folder, out = tmp_path / "in", tmp_path / "out"
-    (folder / "page").mkdir(parents=True)
-    image = Image.open(EXAMPLE)
-    image.save(folder / "a.tif", save_all=True, append_images=[image])
-    file = folder / "page" / "a.xml"
-    file.write_bytes(to_xml(replace(page, image="a.tif"), "page").replace(b"</PcGts>", b""))
-
-    def run(*paths) -> tuple[JobCounts, Recorded]:
-        hooks = Recorded()
-        plan = open_documents(paths, "page", out)
-        return TranscriptionJob(plan, recognizer, nothing_found, hooks=hooks).run(), hooks
-
-    counts, hooks = run(folder)
-    assert counts == JobCounts(pages=2, errors=1)
-    assert [f"{file}: damaged XML" in message for message in hooks.messages] == [True]
-    assert hooks.places[-1] == (2, 2)
-    assert sorted(each.name for each in out.iterdir()) == ["a_0001.xml", "a_0002.xml"]
-    assert run(folder)[0] == JobCounts(done_before=2, errors=1)
-    counts, hooks = run(file)
-    assert counts == JobCounts(errors=1)
-    assert hooks.places[-1] == (0, 0)
-
-    # not what would be written over the output of another
-    image.save(folder / "a_0002.png")
-    counts, hooks = run(folder)
-    assert counts.errors == 2
-    assert "would both be written to" in hooks.messages[-1]
-
-
-def test_a_mistake_on_a_page_does_not_end_the_job_nor_hide(recognizer, tmp_path, caplog):
-    for name in "ab":
-        Image.new("RGB", (200, 100)).save(tmp_path / f"{name}.png")
-
-    def segmenter(image):
-        raise KeyError("a mistake")
-
-    hooks = Recorded()
-    with caplog.at_level(logging.ERROR):
-        counts = TranscriptionJob(open_documents([tmp_path]), recognizer, segmenter, hooks=hooks).run()
-    assert counts == JobCounts(errors=2)
-    assert ["'a mistake'" in message for message in hooks.messages] == [True, True]
-    assert caplog.records[0].exc_info[0] is KeyError
-
-
-def test_transcribe_script_goes_on_where_it_stopped(page, tmp_path):
-    folder, out = tmp_path / "in", tmp_path / "out"
-    folder.mkdir()
-    small = Image.open(EXAMPLE).crop((0, 80, 1240, 300))
-    small.save(folder / "one.png")
-    small.save(folder / "two.tif", save_all=True, append_images=[small.rotate(180)])
-    (folder / "bad.png").write_bytes(b"no image")
-    done = call_script("transcribe.py", folder, "--format", "page", "--output", out, expect=1)
-    assert "bad.png: not an image" in done.stderr
-    assert "3 pages" in done.stderr
-    assert sorted(file.name for file in out.iterdir()) == ["one.xml", "two_0001.xml", "two_0002.xml"]
-    written = read_page(out / "two_0001.xml")
-    assert written.lines[0].text == read_page(out / "one.xml").lines[0].text != ""
-
-    (folder / "bad.png").unlink()
-    (out / "two_0002.xml").unlink()
-    kept = (out / "one.xml").stat().st_mtime_ns
-    done = call_script("transcribe.py", folder, "--format", "page", "--output", out)
-    assert "1 pages" in done.stderr
-    assert "2 done before" in done.stderr
-    assert (out / "one.xml").stat().st_mtime_ns == kept
-    assert (out / "two_0002.xml").exists()
-
-    # outputs within the folder are not taken for pages; with the pages they could not be told from them
-    inside = ("transcribe.py", folder / "one.png", folder, "--format", "page", "--output", folder / "inside")
-    call_script(*inside)
-    assert "3 done before, 0 errors" in call_script(*inside).stderr
-    done = call_script("transcribe.py", folder, "--format", "page", "--output", folder, expect=1)
-    assert "choose another --output" in done.stderr
-
-    # the lines of the XML files, with their ids, in another format
-    done = call_script("transcribe.py", out / "one.xml", folder / "two.tif", "--format", "jsonl", expect=1)
-    assert "no page image" in done.stderr
-    rows = [json.loads(row) for row in done.stdout.splitlines()]
-    assert {row["page"] for row in rows} == {1, 2}
-    (folder / "one.xml").write_bytes((out / "one.xml").read_bytes().replace(b"r1_l1", b"my_line"))
-    done = call_script("transcribe.py", folder / "one.xml", "--format", "jsonl")
-    assert json.loads(done.stdout.splitlines()[0])["line"] == "my_line"
-    done = call_script("transcribe.py", folder / "one.xml", "--format", "page", "--output", folder, expect=1)
-    assert "would be written over" in done.stderr
-    (tmp_path / "file").write_text("")
-    done = call_script("transcribe.py", folder / "one.xml", "--output", tmp_path / "file", expect=1)
-    assert "File exists" in done.stderr
-
-
-def test_a_document_goes_on_where_it_stopped(page, tmp_path):
-    small = Image.open(EXAMPLE).crop((0, 80, 1240, 300))
-    small.save(tmp_path / "two.tif", save_all=True, append_images=[small.rotate(180)])
-    command = ("transcribe.py", tmp_path / "two.tif", "--format", "jsonl", "--output", tmp_path)
-    target = tmp_path / "two.jsonl"
-    kept = KeptPages(target, None)
-    kept.put(page)
-    kept.put(replace(page, number=2))
-    assert kept.get(2, newer_than=tmp_path / "two.tif") == replace(page, number=2)
-    assert KeptPages(target, "other").get(2, newer_than=tmp_path / "two.tif") is None
-    assert KeptPages(target, None, "beam").get(2, newer_than=tmp_path / "two.tif") is None
-    (kept.folder / "0002.json").unlink()
-    done = call_script(*command)
-    assert "1 pages" in done.stderr
-    assert "1 done before" in done.stderr
-    rows = [json.loads(row) for row in target.read_text().splitlines()]
-    assert [row["text"] for row in rows if row["page"] == 1] == [line.text for line in page.lines]
-    assert rows[-1]["page"] == 2
-    assert not kept.folder.exists()
-    assert "2 done before" in call_script(*command).stderr
-
-    # what was read again, but not written any more, is not lost
-    target.write_text("old")
-    kept.put(page)
-    kept.put(replace(page, number=2))
-    assert "0 pages" in call_script(*command).stderr
-    assert len(target.read_text().splitlines()) == 2 * len(page.lines)
-
-    # nor is what was corrected by hand
-    kept.put(page)
-    kept.put(replace(page, number=2))
-    target.write_text("corrected")
-    os.utime(target, ns=(2 * time.time_ns(),) * 2)
-    assert "0 pages" in call_script(*command).stderr
-    assert target.read_text() == "corrected"
-
-    kept.put(page)
-    os.utime(kept.folder / "0001.json", (0, 0))
-    assert kept.get(1, newer_than=tmp_path / "two.tif") is None
-    assert "2 pages" in call_script(*command).stderr
-
-
-def test_evaluate_pages_script(page, tmp_path):
-    Image.open(EXAMPLE).save(tmp_path / "page.jpg", quality=95)
-    regions = [Region("r", [], [replace(a, text=b) for a, b in zip(page.lines, TEXT, strict=True)])]
-    (tmp_path / "page.xml").write_bytes(to_xml(replace(page, regions=regions), "alto"))
-    done = call_script("evaluate_pages.py", tmp_path, "--output", tmp_path / "pages.json")
-    counts = json.loads((tmp_path / "pages.json").read_text())["page"]
-    assert (counts["lines"], counts["matched"], counts["detected"]) == (13, 13, 13)
-    assert counts["errors"] < 0.06 * counts["characters"]
-    assert "100.0" in done.stdout.splitlines()[-1]

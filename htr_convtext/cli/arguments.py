@@ -8,6 +8,7 @@ from typing import TextIO
 
 # Named here, for to import the decoders takes longer than to show a help text.
 DECODERS = ("greedy", "beam")
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf")
 
 
 def new_parser(prog: str, description: str) -> argparse.ArgumentParser:
@@ -23,6 +24,13 @@ def positive_int(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
     return value
+
+
+def picture_file(text: str) -> str:
+    """The name of a picture to write, for `add_argument(type=...)`: a wrong one is told before the work is done."""
+    if not text.lower().endswith(PICTURES):
+        raise argparse.ArgumentTypeError(f"must end in {', '.join(PICTURES)}, got {text}")
+    return text
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from .arguments import add_model, add_reading, new_parser
+from .arguments import add_model, add_reading, new_parser, picture_file
 
 
 def parse(words: list[str], prog: str) -> argparse.Namespace:
@@ -33,7 +33,10 @@ def parse(words: list[str], prog: str) -> argparse.Namespace:
     parser.add_argument("--split", default="test", help="split to measure (default: test)")
     parser.add_argument("--output", metavar="DIR", help="folder for predictions and reports")
     parser.add_argument(
-        "--picture", metavar="FILE", help="picture of ten lines, evenly chosen, with ground truth and what was read"
+        "--picture",
+        type=picture_file,
+        metavar="FILE",
+        help="picture of ten lines, evenly chosen, with ground truth and what was read",
     )
     parser.add_argument(
         "--text-policy", metavar="FILE", help="JSON text policy (default: the one stored with the model)"

@@ -44,9 +44,9 @@ def run_command(command: str, words: Sequence[str] | None = None, prog: str | No
     """
     prog = prog or f"htr {command}"
     module = import_module(f".{command.replace('-', '_')}", __package__)
+    set_up_output(prog)
     try:
         settings = module.parse(sys.argv[1:] if words is None else list(words), prog)
-        set_up_output(prog)
         return module.run(settings)
     except BrokenPipeError:  # whoever reads our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -18,7 +18,7 @@ of other fonts and of the texts allow what you do with the lines.
 
 import argparse
 
-from .arguments import new_parser, positive_int
+from .arguments import new_parser, picture_file, positive_int
 
 
 PREVIEW_LINES = 20
@@ -38,7 +38,9 @@ def parse(words: list[str], prog: str) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="default: 0, 1 or 2 for train, validation or test")
     parser.add_argument("--workers", type=positive_int, default=1, help="processes that render (default: 1)")
     parser.add_argument("--output", metavar="DIR", help="folder for the Parquet file, to train on")
-    parser.add_argument("--preview", metavar="FILE", help=f"write a picture of the first {PREVIEW_LINES} lines")
+    parser.add_argument(
+        "--preview", type=picture_file, metavar="FILE", help=f"write a picture of the first {PREVIEW_LINES} lines"
+    )
     settings = parser.parse_args(words)
     if not (settings.output or settings.preview):
         parser.error("give --output, --preview or both")

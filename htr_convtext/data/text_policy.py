@@ -95,8 +95,17 @@ class TextPolicy:
 
     @classmethod
     def of(cls, tokenizer: "PreTrainedTokenizerBase") -> "TextPolicy":
-        """The policy stored with a tokenizer, or the default one."""
-        return cls(**(tokenizer.init_kwargs.get("text_policy") or {}))
+        """
+        The policy stored with a tokenizer, or the default one.
+
+        Raises:
+            InputError: if what is stored is none.
+        """
+        stored = tokenizer.init_kwargs.get("text_policy") or {}
+        try:
+            return cls(**stored)
+        except (TypeError, AttributeError, InputError) as error:
+            raise InputError(f"What is stored with the model is not a text policy: {stored!r}. ({error})") from None
 
     def store_in(self, tokenizer: "PreTrainedTokenizerBase") -> None:
         """Stores the policy with a tokenizer: `tokenizer_config.json` carries it wherever the model goes."""

@@ -34,7 +34,7 @@ class LineFont:
     """
     A TrueType or OpenType file. It holds no open file: it can be pickled, and everything read is cached.
 
-    Raises (when read): ValueError, naming the file, if it is no font.
+    Raises (when read): InputError, naming the file, if it is no font.
     """
 
     path: str

@@ -105,6 +105,8 @@ def synthetic_lines(
         raise InputError("Only streaming can go on for ever; give num_lines.")
     if num_lines is not None and num_lines < 1:
         raise InputError(f"num_lines must be at least 1, not {num_lines}.")
+    if seed < 0:
+        raise InputError(f"The seed must be non-negative, not {seed}.")
     texts, missing = texts.restricted_to(renderer.characters)
     if missing:
         logger.warning(
@@ -112,7 +114,7 @@ def synthetic_lines(
             " ".join(f"{sign!r} ({count}×)" for sign, count in missing.most_common(10)),
             missing.total(),
         )
-    _render(texts, renderer, seed, 0)  # what cannot be done is a ValueError here, and wrapped by `datasets` later
+    _render(texts, renderer, seed, 0)  # what cannot be done is an InputError here, and wrapped by `datasets` later
     if num_lines is None:
         shards = [range(start, sys.maxsize, ENDLESS_SHARDS) for start in range(ENDLESS_SHARDS)]
     else:
