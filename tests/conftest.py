@@ -7,15 +7,17 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from htr_convtext import Recognizer, load_recognizer
 from htr_convtext.documents import Page
+from htr_convtext.training import callbacks
 from htr_convtext.transcription import transcribe
 from modeling_htr_convtext import HTRConvTextForCTC
 from processing import HTRConvTextImageProcessor, HTRConvTextProcessor, HTRConvTextTokenizer
-from tests.helpers import CHARSET, EXAMPLE_PAGE, build_model
+from tests.helpers import CHARSET, EXAMPLE_PAGE, Clock, build_model
 
 
 @pytest.fixture
@@ -31,6 +33,14 @@ def processor(tokenizer) -> HTRConvTextProcessor:
 @pytest.fixture
 def model() -> HTRConvTextForCTC:
     return build_model()
+
+
+@pytest.fixture
+def clock(monkeypatch) -> Clock:
+    """The clock of time budgets; goes on when it is among the callbacks of a trainer."""
+    clock = Clock()
+    monkeypatch.setattr(callbacks, "time", SimpleNamespace(monotonic=lambda: clock.seconds))
+    return clock
 
 
 @pytest.fixture(scope="session")

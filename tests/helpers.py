@@ -134,7 +134,7 @@ def call_script(name: str, *arguments, expect: int = 0) -> subprocess.CompletedP
 # --- training and measuring ---
 
 
-def build_trainer(tmp_path, processor, model=None, augmentation=None, **settings) -> LineTrainer:
+def build_trainer(tmp_path, processor, model=None, augmentation=None, callbacks=(), **settings) -> LineTrainer:
     if not (tmp_path / "words").exists():
         write_image_folder(tmp_path / "words", "train", WORDS)
     model = model or build_model(use_tcm=True)
@@ -147,8 +147,20 @@ def build_trainer(tmp_path, processor, model=None, augmentation=None, **settings
     return LineTrainer(
         model=model, args=LineTrainingArguments(**{**defaults, **settings}), train_dataset=lines, eval_dataset=lines,
         data_collator=processor, processing_class=processor, augmentation=augmentation,
-        compute_metrics=character_metrics(processor.tokenizer),
+        compute_metrics=character_metrics(processor.tokenizer), callbacks=list(callbacks),
     )  # fmt: skip
+
+
+class Clock(TrainerCallback):
+    """A clock for a time budget: a step takes ten seconds, an evaluation a thousand."""
+
+    seconds = 0.0
+
+    def on_step_end(self, args, state, control, **kwargs):
+        self.seconds += 10
+
+    def on_evaluate(self, args, state, control, **kwargs):
+        self.seconds += 1000
 
 
 def use_saved_statistics(model: nn.Module) -> None:

@@ -233,18 +233,13 @@ def test_time_budget_ends_training_and_bends_the_rate(tmp_path, processor):
     assert "eval_cer" in trainer.state.log_history[-2]  # evaluated at the end, though it was not the turn
 
 
-def test_an_evaluation_before_training_takes_no_time(tmp_path, processor):
-    class SlowEvaluation(TrainerCallback):
-        def on_evaluate(self, args, state, control, **kwargs):
-            if state.global_step == 0:
-                time.sleep(2.5)
-
-    trainer = build_trainer(tmp_path, processor, max_minutes=2 / 60, eval_on_start=True)
-    trainer.add_callback(SlowEvaluation())
+def test_an_evaluation_before_training_takes_no_time(tmp_path, processor, clock):
+    trainer = build_trainer(tmp_path, processor, max_minutes=1.0, eval_on_start=True, callbacks=[clock])
     trainer.train()
-    assert trainer.state.log_history[0]["step"] == 0
-    assert trainer.state.global_step > 2
-    assert trainer.state.log_history[1]["time_used"] < 0.9
+    assert clock.seconds == 1000 + 70
+    used = [entry.get("time_used") for entry in trainer.state.log_history[:4]]
+    assert used == [0.0, 0.0, round(1 / 6, 4), round(2 / 6, 4)]
+    assert trainer.state.global_step == 7
 
 
 def test_a_resumed_run_goes_on_counting(tmp_path, processor):

@@ -67,14 +67,14 @@ class ProgressBar(ProgressCallback):
             super().on_train_begin(args, state, control, **kwargs)
         elif state.is_world_process_zero:
             self.training_bar = tqdm(
-                total=self.budget.seconds, bar_format="{percentage:3.0f}%|{bar}|{postfix}", dynamic_ncols=True
+                total=self.budget.seconds, bar_format="{percentage:3.0f}%|{bar}| {desc}", dynamic_ncols=True
             )
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs):
         if self.budget is None:
             super().on_step_end(args, state, control, **kwargs)
         elif state.is_world_process_zero:
-            self.training_bar.set_postfix_str(f"{_minutes(self.budget)}, step {state.global_step:,}", refresh=False)
+            self.training_bar.set_description_str(f"{_minutes(self.budget)}, step {state.global_step:,}", refresh=False)
             self.training_bar.update(min(self.budget.elapsed, self.budget.seconds) - self.training_bar.n)
 
     def on_log(
