@@ -150,7 +150,7 @@ def test_lines_and_bars(tmp_path, processor, capsys):
     assert "2/2" in capsys.readouterr().err
     build_trainer(tmp_path, processor, max_minutes=1 / 60, disable_tqdm=False).train()
     shown = capsys.readouterr()
-    assert re.search(r"100%.*| 0\.\d of 0\.02 min, step \d", shown.err)
+    assert re.search(r"100%.*\| \d\.\d of 0\.02 min, step \d", shown.err)
     assert re.search(r"^step 1, .* min: loss \d", shown.out)
 
 
