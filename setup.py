@@ -75,11 +75,12 @@ setup(
             *SPACE,
             "build>=1.2",
             "pytest>=8.0",
+            "pytest-xdist>=3.6",
             "ruff>=0.14",
             "selenium>=4.20",
             "setuptools>=77",
             "twine>=6.1",
         ],
-        "peer": ["parameterized", "pytest-xdist"],
+        "peer": ["parameterized"],
     },
 )
