@@ -6,11 +6,12 @@ checkpoints, and what a line needs to be trained on. All else of the library kno
 from typing import Any
 
 from ..errors import InputError
+from .attention_htr import AttentionHTRFamily
 from .family import Family
 from .htr_convtext import HTRConvTextFamily
 
 
-FAMILIES: dict[str, Family] = {family.model_type: family for family in (HTRConvTextFamily(),)}
+FAMILIES: dict[str, Family] = {family.model_type: family for family in (HTRConvTextFamily(), AttentionHTRFamily())}
 DEFAULT_FAMILY = FAMILIES["htr_convtext"]
 
 
