@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 from htr_convtext.data import load_lines
 from htr_convtext.errors import InputError
 from processing.images import open_image
-from tests.helpers import draw_line
+from tests.helpers import call_script, draw_line
 from tests.test_page_sources import alto, page_xml, write_page
 
 
@@ -137,6 +137,26 @@ def test_a_table_that_is_called_words(tmp_path):
     draw_line("one").save(tmp_path / "one.png")
     (tmp_path / "words.txt").write_text("one.png\tone\n")
     assert load_lines(tmp_path / "words.txt", "train")["text"] == ["one"]
+
+
+def test_program(iam, tmp_path):
+    """Counts per split, and what is left out."""
+    folder = write_partition(tmp_path / "rwth", train="a01-000u\na01-117", test="b04-010", validation="c03-000a")
+    done = call_script(
+        "prepare_dataset.py", "--words", iam, "--partition", folder, "--output", tmp_path / "out", "--max-height", 0
+    )
+    for row in ("train              2 lines", "test               1 lines", "validation         1 lines",
+                "1 × no such image", "1 × marked as cut out wrongly (err)", "1 × unreadable image"):  # fmt: skip
+        assert row in done.stdout
+    data = load_lines(tmp_path / "out")
+    assert {split: lines["text"] for split, lines in data.items()} == {
+        "train": ["A", "MOVE"], "validation": ["other"], "test": [","],
+    }  # fmt: skip
+    assert data["train"]["page"] == ["a01-000u", "a01-000u"]
+    done = call_script("make_lmdb.py", iam, "--partition", folder, "--output", tmp_path / "lmdb")
+    assert load_lines(tmp_path / "lmdb", "train")["text"] == ["A", "MOVE"]
+    done = call_script("prepare_dataset.py", "--words", tmp_path / "out", "--output", tmp_path / "x", expect=1)
+    assert "out: no words are marked there" in done.stderr
 
 
 # --- Imgur5K ---
