@@ -310,6 +310,8 @@ def test_sources_without_words_are_refused(tmp_path):
     with pytest.raises(InputError, match="pages: no line can be used; 1 × a page without words"):
         load_lines(tmp_path / "pages", words=True)
     (tmp_path / "train.tsv").write_text("a.png\ta\n")
-    for source in (tmp_path, tmp_path / "train.tsv", "owner/name"):
+    for source in (tmp_path, tmp_path / "train.tsv"):
         with pytest.raises(InputError, match=f"{source}: no words are marked there"):
             load_lines(source, words=True)
+    with pytest.raises(InputError, match="owner/name: there is no such file or folder; words come from"):
+        load_lines("owner/name", words=True)

@@ -96,7 +96,8 @@ def load_lines(
             readers = readers or split_readers(path, image_root, image_column, text_column, words)
         kinds = {read.func for read in readers.values()} if readers else {load_native}
         if words and not kinds <= HAVE_WORDS:
-            raise InputError(f"{source}: no words are marked there; IAM words, Imgur5K, PAGE-XML and ALTO have them.")
+            state = "no words are marked there" if path.exists() else "there is no such file or folder"
+            raise InputError(f"{source}: {state}; words come from IAM words, Imgur5K, PAGE-XML and ALTO.")
         if partition is not None and kinds != {read_iam_words}:
             raise InputError(f"{source}: a partition is for IAM words, a folder with words.txt; this is none.")
         if readers is None:
