@@ -1,4 +1,4 @@
-"""`pipeline("image-to-text", model=..., trust_remote_code=True)` for HTR-ConvText."""
+"""`pipeline("image-to-text", model=..., trust_remote_code=True)` for the models of all families."""
 
 import os
 from collections.abc import Callable
@@ -7,15 +7,15 @@ from typing import Any
 from transformers import Pipeline
 
 
-class HTRConvTextPipeline(Pipeline):
+class LinePipeline(Pipeline):
     """
-    Reads line images: file names, URLs, Pillow images, arrays, or lists of them.
+    Reads images of lines, or of words with a model of words: file names, URLs, Pillow images, arrays, or lists of them.
 
     Each line gives a dict of `text` and `score`, the mean probability of its characters. With
     `return_characters=True` also `characters`: for each its `char`, `score`, and `start` and `end`, the pixel columns
     of the given image (after its EXIF orientation) where it was recognised.
 
-    `decoder` replaces greedy decoding (see `HTRConvTextProcessor.post_process_text_recognition`).
+    `decoder` replaces greedy decoding (see `recognize` of the model's processor).
 
     Lines of any widths can be batched (`batch_size=8`); a line reads the same alone and in a batch.
     """
@@ -44,14 +44,7 @@ class HTRConvTextPipeline(Pipeline):
     def _forward(self, model_inputs: dict[str, Any], decoder: Callable | None = None) -> dict[str, list[dict]]:
         # Images are padded to a batch here, not by the pipeline's collation, which cannot batch unequal widths.
         images = model_inputs["image"] if isinstance(model_inputs["image"], list) else [model_inputs["image"]]
-        inputs = self.processor(images=images, return_tensors="pt").to(self.device)
-        lines = self.processor.post_process_text_recognition(
-            self.model(**inputs),
-            decoder=decoder,
-            image_sizes=[image.size for image in images],
-            inputs_to_logits_ratio=self.model.config.inputs_to_logits_ratio,
-        )
-        return {"lines": lines}
+        return {"lines": self.processor.recognize(self.model, images, decoder)}
 
     def postprocess(self, model_outputs: dict[str, Any], return_characters: bool = False) -> dict[str, Any]:
         line = model_outputs["lines"][0] if isinstance(model_outputs["lines"], list) else model_outputs["lines"]
@@ -64,4 +57,4 @@ class HTRConvTextPipeline(Pipeline):
         self.processor.save_pretrained(save_directory)
 
 
-__all__ = ["HTRConvTextPipeline"]
+__all__ = ["LinePipeline"]
