@@ -1,5 +1,6 @@
 """AttentionHTR, CRNN and their kin: what the library needs to know of them."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
@@ -138,6 +139,11 @@ class AttentionHTRFamily(Family):
 
     def recognizes(self, checkpoint: Mapping[str, Any]) -> bool:
         return any(PREFIX.match(str(name)) for name in checkpoint)
+
+    def training_sets(self, name: str) -> tuple[str, ...]:
+        found = re.fullmatch(r"AttentionHTR-(Imgur5K|IAM|General)(-sensitive)?\.pth", name)
+        sets = {"Imgur5K": ("Imgur5K",), "IAM": ("IAM words",), "General": ("Imgur5K", "IAM words")}
+        return sets[found[1]] if found else ()
 
     def convert(
         self, checkpoint: Mapping[str, Any], settings: Mapping[str, Any]

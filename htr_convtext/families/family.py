@@ -149,6 +149,10 @@ class Family(ABC):
         """
         raise NotImplementedError
 
+    def training_sets(self, name: str) -> tuple[str, ...]:
+        """What a published checkpoint was trained on, where its file name tells."""
+        return ()
+
     def refuse_unknown(self, settings: Mapping[str, Any], known: Sequence[str]) -> None:
         """Raises an `InputError` that names the settings that are not among `known`."""
         unknown = [name for name in settings if name not in known]
