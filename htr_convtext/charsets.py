@@ -11,25 +11,26 @@ from .errors import InputError
 if TYPE_CHECKING:  # slow to import; the names are for help texts too
     from transformers import PreTrainedTokenizerBase
 
-    from .families import Family
-
 CHARSET_HELP = f"{', '.join(PUBLISHED_CHARSETS)}, or a UTF-8 file of characters"
 
 
-def charset_tokenizer(name: str, family: "Family | None" = None, **options) -> "PreTrainedTokenizerBase":
+def charset_tokenizer(
+    name: str, tokenizer_class: "type[PreTrainedTokenizerBase] | None" = None, **options
+) -> "PreTrainedTokenizerBase":
     """
     A tokenizer of a published alphabet (`iam`, `read2016`, `lam` or `vnondb`) or of the characters of a UTF-8 file.
 
     Args:
-        family: The one that the tokenizer is for; by default HTR-ConvText.
+        tokenizer_class: That of a family; by default HTR-ConvText's.
         options: As for `from_charset` of its tokenizer.
 
     Raises:
         InputError: if there is no such alphabet or file, or if the file is empty, not UTF-8 or repeats a character.
     """
-    from .families import DEFAULT_FAMILY
+    if tokenizer_class is None:
+        from .families import DEFAULT_FAMILY
 
-    tokenizer_class = (family or DEFAULT_FAMILY).tokenizer_class
+        tokenizer_class = DEFAULT_FAMILY.tokenizer_class
     if name in PUBLISHED_CHARSETS:
         return tokenizer_class.from_charset(PUBLISHED_CHARSETS[name], **options)
     if not Path(name).is_file():

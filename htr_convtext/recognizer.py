@@ -12,8 +12,9 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from processing.model_facts import ModelFacts
 
-from .decoding import Decoder, choose_decoder
+from .decoding import Decoder
 from .errors import InputError
+from .families import family_of
 from .loading import load_model, quiet_loading
 from .reading import Character, LineReading
 
@@ -26,8 +27,8 @@ class Recognizer:
     A model, its processor and a decoder, to read lines with.
 
     Args:
-        decoder: What makes text of the probabilities; by default, or as `"greedy"`, the best class of each frame.
-            `"beam"`, or any `Decoder`.
+        decoder: What makes text of the probabilities: `"greedy"`, the most probable step by step; `"beam"`, the most
+            probable text; or a decoder of the model's family (`Family.decoder`).
 
     Raises:
         InputError: names the device that cannot be used, or the decoder that there is not.
@@ -48,7 +49,8 @@ class Recognizer:
         except (RuntimeError, AssertionError) as error:  # PyTorch raises either for a device that is not there
             raise InputError(f"The device {device} cannot be used. ({error})") from error
         self.processor = processor
-        self.decoder = choose_decoder(decoder) if isinstance(decoder, str) else decoder
+        self.family = family_of(model.config)
+        self.decoder = self.family.decoder(decoder) if isinstance(decoder, str) else decoder
 
     def read(self, images: Iterable[Any], batch_size: int = 8) -> Iterator[LineReading]:
         """
@@ -66,7 +68,7 @@ class Recognizer:
             readings: dict[int, LineReading] = {}
             for index, image in enumerate(ahead):
                 try:
-                    opened[index] = self._open(image)
+                    opened[index] = self.family.open_image(self.processor, image)
                 except InputError as error:
                     readings[index] = LineReading("", 0.0, error=str(error))
             order = sorted(opened, key=lambda index: opened[index].width / opened[index].height)
@@ -87,19 +89,9 @@ class Recognizer:
             self.model.save_pretrained(folder)
         self.processor.save_pretrained(folder)
 
-    def _open(self, image: Any) -> Image.Image:
-        image_processor = self.processor.image_processor
-        return image_processor.process_image(image_processor.fetch_images(image))
-
     @torch.inference_mode()
     def _read_batch(self, images: list[Image.Image]) -> list[LineReading]:
-        inputs = self.processor(images=images, return_tensors="pt").to(self.model.device)
-        lines = self.processor.post_process_text_recognition(
-            self.model(**inputs),
-            decoder=self.decoder,
-            image_sizes=[image.size for image in images],
-            inputs_to_logits_ratio=self.model.config.inputs_to_logits_ratio,
-        )
+        lines = self.family.recognize(self.model, self.processor, images, self.decoder)
         return [
             LineReading(line["text"], line["score"], tuple(Character(**each) for each in line["characters"]))
             for line in lines

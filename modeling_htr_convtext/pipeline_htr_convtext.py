@@ -44,14 +44,7 @@ class HTRConvTextPipeline(Pipeline):
     def _forward(self, model_inputs: dict[str, Any], decoder: Callable | None = None) -> dict[str, list[dict]]:
         # Images are padded to a batch here, not by the pipeline's collation, which cannot batch unequal widths.
         images = model_inputs["image"] if isinstance(model_inputs["image"], list) else [model_inputs["image"]]
-        inputs = self.processor(images=images, return_tensors="pt").to(self.device)
-        lines = self.processor.post_process_text_recognition(
-            self.model(**inputs),
-            decoder=decoder,
-            image_sizes=[image.size for image in images],
-            inputs_to_logits_ratio=self.model.config.inputs_to_logits_ratio,
-        )
-        return {"lines": lines}
+        return {"lines": self.processor.recognize(self.model, images, decoder)}
 
     def postprocess(self, model_outputs: dict[str, Any], return_characters: bool = False) -> dict[str, Any]:
         line = model_outputs["lines"][0] if isinstance(model_outputs["lines"], list) else model_outputs["lines"]

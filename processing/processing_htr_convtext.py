@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 
+from PIL import Image
 from transformers import PreTrainedModel
 from transformers.image_processing_utils import BatchFeature
 from transformers.processing_utils import ProcessingKwargs, ProcessorMixin, Unpack
@@ -134,6 +135,19 @@ class HTRConvTextProcessor(ProcessorMixin):
                 ]
             results.append(result)
         return results
+
+    def recognize(
+        self, model: PreTrainedModel, images: Sequence[Image.Image], decoder: Decoder | None = None
+    ) -> list[dict]:
+        """
+        Reads line images (`process_image`) with a model: `post_process_text_recognition` of them, with `characters`.
+        """
+        return self.post_process_text_recognition(
+            model(**self(images=images, return_tensors="pt").to(model.device)),
+            decoder=decoder,
+            image_sizes=[image.size for image in images],
+            inputs_to_logits_ratio=model.config.inputs_to_logits_ratio,
+        )
 
     def write_model_card(
         self, folder: str | os.PathLike, model: PreTrainedModel, facts: ModelFacts | None = None

@@ -8,7 +8,7 @@ from transformers import AutoTokenizer
 
 from htr_convtext.charsets import charset_tokenizer
 from processing import HTRConvTextTokenizer, UnknownCharacterError
-from processing.tokenization_htr_convtext import PUBLISHED_CHARSETS
+from processing.published_charsets import PUBLISHED_CHARSETS
 
 
 # Classes with the blank, and the start of the SHA-256 of the characters in the order of the published classes.
@@ -183,7 +183,7 @@ def test_bad_vocabulary_files(tmp_path):
     for vocabulary, message in (
         ("{}", "without gaps"),
         ('{"<pad>": 0, "a": 2}', "without gaps"),
-        ('{"a": 0, "<pad>": 1}', "names the blank"),
+        ('{"a": 0, "<pad>": 1}', "names a special token"),
         ('{"<pad>": 0, "ab": 1}', "single character"),
     ):
         path.write_text(vocabulary)

@@ -16,31 +16,28 @@ from .arguments import new_parser
 def parse(words: list[str], prog: str) -> argparse.Namespace:
     parser = new_parser(prog, __doc__)
     parser.add_argument("--checkpoint", required=True, metavar="FILE.pth", help="the published checkpoint")
-    parser.add_argument("--charset", required=True, help=f"alphabet it was trained with: {CHARSET_HELP} in their order")
+    parser.add_argument("--charset", help=f"alphabet it was trained with: {CHARSET_HELP} in their order")
     parser.add_argument("--output", required=True, metavar="DIR", help="folder to write")
+    parser.add_argument("--weights", choices=("ema", "model"), help="averaged weights (default) or the last ones")
     parser.add_argument(
-        "--weights", choices=("ema", "model"), default="ema", help="averaged weights (default) or the last ones"
+        "--keep-tcm", action="store_true", default=None, help="keep the Textual Context Module, to train on with it"
     )
-    parser.add_argument("--keep-tcm", action="store_true", help="keep the Textual Context Module, to train on with it")
     return parser.parse_args(words)
 
 
 def run(settings: argparse.Namespace) -> int:
-    from htr_convtext.charsets import charset_tokenizer
-    from htr_convtext.checkpoint_files import load_checkpoint
-    from htr_convtext.errors import InputError
-    from htr_convtext.families import DEFAULT_FAMILY
+    from htr_convtext.checkpoint_files import CheckpointError, load_checkpoint
+    from htr_convtext.families import FAMILIES
 
-    try:
-        tokenizer = charset_tokenizer(settings.charset)
-    except InputError as error:
-        raise InputError(f"--charset {settings.charset}: {error}") from None
     checkpoint = load_checkpoint(settings.checkpoint)
-    model, processor = DEFAULT_FAMILY.convert(checkpoint, tokenizer, settings.weights, settings.keep_tcm)
+    family = next((family for family in FAMILIES.values() if family.recognizes(checkpoint)), None)
+    if family is None:
+        found = ", ".join(list(map(str, checkpoint))[:5])
+        raise CheckpointError(f"{settings.checkpoint}: no published checkpoint known here; it has: {found}.")
+    given = {name: getattr(settings, name) for name in ("charset", "weights", "keep_tcm")}
+    model, processor = family.convert(checkpoint, {name: value for name, value in given.items() if value is not None})
     model.save_pretrained(settings.output)
     processor.save_pretrained(settings.output)
-    print(
-        f"{settings.output}: {model.num_parameters() / 1e6:.1f} M parameters, {len(tokenizer) - 1} characters",
-        file=sys.stderr,
-    )
+    size, characters = model.num_parameters() / 1e6, len(processor.tokenizer.charset)
+    print(f"{settings.output}: {size:.1f} M parameters, {characters} characters", file=sys.stderr)
     return 0

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from htr_convtext.families import DEFAULT_FAMILY
-from processing.tokenization_htr_convtext import describe
+from processing.tokenization_characters import describe
 
 
 QUANTILES = {"min": 0, "5 %": 0.05, "25 %": 0.25, "median": 0.5, "75 %": 0.75, "95 %": 0.95, "max": 1}

@@ -64,12 +64,14 @@ def to_table(predictions: Iterable[Prediction]) -> pd.DataFrame:
     return lines.join(count_lines(lines["reference"], lines["text"], lines["pieces"]))
 
 
-def writable_characters(charset: str, policy: TextPolicy, texts: Iterable[str]) -> set[str]:
+def writable_characters(charset: str | None, policy: TextPolicy, texts: Iterable[str]) -> set[str]:
     """
-    The characters of `texts` that a model with `charset` can write.
+    The characters of `texts` that a model with `charset` can write: all of them, where it is not known.
 
     Those are its own, what the policy makes of them, and composed ones whose parts it can write.
     """
+    if charset is None:
+        return set().union(*texts)
     writable = set(charset).union(*map(policy, charset))
     return {
         character
@@ -78,13 +80,13 @@ def writable_characters(charset: str, policy: TextPolicy, texts: Iterable[str]) 
     }
 
 
-def measure(predictions: Iterable[Prediction], policy: TextPolicy, charset: str) -> dict:
+def measure(predictions: Iterable[Prediction], policy: TextPolicy, charset: str | None) -> dict:
     """
     Measures what one model read.
 
     Args:
         policy: Of the predictions; it stands in the report.
-        charset: The characters that the model knows.
+        charset: The characters that the model knows; `None` if that cannot be told.
 
     Returns:
         What `report.json` holds: `"policy"`, `"definitions"`, `"sets"` (for each its numbers, see `describe`) and

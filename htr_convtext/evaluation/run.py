@@ -83,8 +83,7 @@ def evaluate(
     Raises:
         InputError: if there are no lines.
     """
-    tokenizer = recognizer.processor.tokenizer
-    policy = policy or TextPolicy.of(tokenizer)
+    policy = policy or TextPolicy.of(recognizer.processor.tokenizer)
     folder, predictions = Path(output) if output else None, []
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
@@ -100,7 +99,8 @@ def evaluate(
                 if on_line:
                     on_line(prediction)
 
-    report = {"model": model, "split": split, **measure(predictions, policy, tokenizer.charset)}
+    charset = recognizer.family.charset(recognizer.processor)
+    report = {"model": model, "split": split, **measure(predictions, policy, charset)}
     evaluation = Evaluation(sets, predictions, report)
     if folder:
         text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"

@@ -4,8 +4,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from PIL import Image
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
 
+from ..decoding import choose_decoder
 from ..errors import InputError
 
 
@@ -14,11 +16,12 @@ class Family(ABC):
     One model type.
 
     Besides what is here, its models offer what the trainer asks: `loss_parts`, `freeze_backbone()`, `read_ids(outputs)`
-    and the losses among their outputs; its processors `post_process_text_recognition` and `write_model_card`, its image
-    processors `resized_width` and `visible_width`.
+    and the losses among their outputs; its processors `recognize` and `write_model_card`, its image processors
+    `fetch_images`, `process_image` and `visible_width`.
     """
 
     model_type: ClassVar[str]
+    configurations: ClassVar[tuple[str, ...]]  # named networks, of which no two families have the same
     auto_model: ClassVar[type]  # the Auto class of the network with its head
     tokenizer_class: ClassVar[type[PreTrainedTokenizerBase]]
 
@@ -94,16 +97,57 @@ class Family(ABC):
     def default_frames(self) -> str:
         """What is meant there by the default, in words."""
 
-    @abstractmethod
+    # --- reading ---
+
+    def open_image(self, processor: ProcessorMixin, image: Any) -> Image.Image:
+        """
+        An image as the processor takes it, upright: of a file name, URL, Pillow image, array, or what `datasets` did
+        not decode.
+
+        Raises:
+            InputError: if it cannot be opened.
+        """
+        return processor.image_processor.process_image(processor.image_processor.fetch_images(image))
+
+    def recognize(
+        self, model: PreTrainedModel, processor: ProcessorMixin, images: Sequence[Image.Image], decoder: Any
+    ) -> list[dict[str, Any]]:
+        """Of each image `text`, `score` and `characters`: of each `char`, `score`, `start` and `end`, its columns."""
+        return processor.recognize(model, images, decoder)
+
+    def decoder(self, name: str) -> Any:
+        """
+        What `recognize` takes to decode greedily (`"greedy"`) or by a beam search (`"beam"`).
+
+        Raises:
+            InputError: if there is none of this name, or it is not installed.
+        """
+        return choose_decoder(name)
+
+    def charset(self, processor: ProcessorMixin) -> str | None:
+        """The characters that a model can write, or `None` if that cannot be told."""
+        return processor.tokenizer.charset
+
+    # --- published checkpoints ---
+
+    def recognizes(self, checkpoint: Mapping[str, Any]) -> bool:
+        """Whether a checkpoint that other programs saved is one of this family."""
+        return False
+
     def convert(
-        self, checkpoint: dict, tokenizer: PreTrainedTokenizerBase, weights: str, keep_tcm: bool
+        self, checkpoint: Mapping[str, Any], settings: Mapping[str, Any]
     ) -> tuple[PreTrainedModel, ProcessorMixin]:
         """
         The model of a published checkpoint, and the processor of the published system.
 
+        Args:
+            settings: Those of `htr convert` that were given: `charset`, `weights`, `keep_tcm`.
+
         Raises:
             CheckpointError: if it is none of this family, or of another charset.
+            InputError: names the setting that is missing or has no meaning for the family.
         """
+        raise NotImplementedError
 
     def refuse_unknown(self, settings: Mapping[str, Any], known: Sequence[str]) -> None:
         """Raises an `InputError` that names the settings that are not among `known`."""

@@ -20,6 +20,7 @@ from modeling_htr_convtext.configuration_htr_convtext import SIZES
 from processing import HTRConvTextImageProcessor, HTRConvTextProcessor, HTRConvTextTokenizer
 from processing.ctc import required_frames
 
+from ..charsets import CHARSET_HELP, charset_tokenizer
 from ..errors import InputError
 from .family import Family
 from .htr_convtext_checkpoints import convert_checkpoint
@@ -49,6 +50,7 @@ class HTRConvTextFamily(Family):
     """CTC over frames of four pixel columns; a Textual Context Module while training."""
 
     model_type = HTRConvTextConfig.model_type
+    configurations = tuple(SIZES)
     auto_model = AutoModelForCTC
     tokenizer_class = HTRConvTextTokenizer
 
@@ -131,9 +133,19 @@ class HTRConvTextFamily(Family):
         height, ratio = _default_image_processor().size["height"], _default_config().inputs_to_logits_ratio
         return f"at height {height}, a frame for each {ratio} pixels"
 
+    def recognizes(self, checkpoint: Mapping[str, Any]) -> bool:
+        return not {"model", "state_dict_ema"}.isdisjoint(checkpoint)
+
     def convert(
-        self, checkpoint: dict, tokenizer: HTRConvTextTokenizer, weights: str, keep_tcm: bool
+        self, checkpoint: Mapping[str, Any], settings: Mapping[str, Any]
     ) -> tuple[HTRConvTextForCTC, HTRConvTextProcessor]:
+        if "charset" not in settings:
+            raise InputError(f"Give --charset, the alphabet it was trained with: {CHARSET_HELP} in their order.")
+        try:
+            tokenizer = charset_tokenizer(settings["charset"], self.tokenizer_class)
+        except InputError as error:
+            raise InputError(f"--charset {settings['charset']}: {error}") from None
+        weights, keep_tcm = settings.get("weights", "ema"), settings.get("keep_tcm", False)
         model = convert_checkpoint(checkpoint, len(tokenizer), weights, keep_tcm)
         return model, HTRConvTextProcessor(HTRConvTextImageProcessor.published(), tokenizer)
 

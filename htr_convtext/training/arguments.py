@@ -12,6 +12,7 @@ from transformers.integrations import is_tensorboard_available
 
 from htr_convtext.charsets import CHARSET_HELP
 from htr_convtext.errors import InputError
+from htr_convtext.families import family_named
 
 
 logger = logging.getLogger(__name__)
@@ -33,7 +34,9 @@ class ModelArguments:
         "saved model to go on from, or `bundled`; new characters of the training text are added to its charset",
         metavar="DIR",
     )
-    size: Literal["tiny", "small", "base"] | None = _setting("network (default: tiny); a saved model has its own")
+    size: str | None = _setting(
+        "network: tiny, small or base (default: tiny); a saved model has its own", metavar="NAME"
+    )
     image_preparation: Literal["aspect", "published"] | None = _setting(
         "aspect: lines keep their shape (default); published: squashed and padded to 64 x 512 pixels",
     )
@@ -78,6 +81,7 @@ class ModelArguments:
     def __post_init__(self):
         if self.augmentation == "none" and self.augmentation_strength != 1:
             raise InputError("--augmentation_strength has no effect with --augmentation none; leave it out or give 1.")
+        family_named(self.size)
         if self.charset and self.min_character_count is not None:
             raise InputError("--min_character_count has no effect with --charset; leave one of them out.")
 

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixi
 from htr_convtext.charsets import charset_tokenizer
 from htr_convtext.data import TextPolicy
 from htr_convtext.errors import InputError
-from htr_convtext.families import DEFAULT_FAMILY, Family, family_of
+from htr_convtext.families import Family, family_named, family_of
 from htr_convtext.loading import load_config, load_model, load_processor
 
 from .arguments import ModelArguments
@@ -52,7 +52,7 @@ def build_model(
     """
     text_policy = text_policy or TextPolicy()
     settings = arguments.network_settings()
-    family = family_of(load_config(arguments.model)) if arguments.model else DEFAULT_FAMILY
+    family = family_of(load_config(arguments.model)) if arguments.model else family_named(arguments.size)
     tokenizer = new_tokenizer(arguments, family, texts, text_policy)
     if arguments.model:
         model, processor = load_model(arguments.model, **family.changes_for_training(settings))
@@ -74,7 +74,7 @@ def new_tokenizer(
 ) -> PreTrainedTokenizerBase:
     """A tokenizer of the charset that is given, else of the characters of `texts`."""
     if arguments.charset:
-        return charset_tokenizer(arguments.charset, family, **_handling(text_policy))
+        return charset_tokenizer(arguments.charset, family.tokenizer_class, **_handling(text_policy))
     return family.tokenizer_class.from_corpus(texts, arguments.min_character_count or 1, **_handling(text_policy))
 
 
