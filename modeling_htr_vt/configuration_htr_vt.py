@@ -82,6 +82,7 @@ class HTRVTConfig(PreTrainedConfig):
             "AutoModelForCTC": "modeling_htr_vt.HTRVTForCTC",
             **auto_map,
         }
+        self.custom_pipelines = {"image-to-text": {"impl": "pipeline_lines.LinePipeline", "pt": ["AutoModelForCTC"]}}
 
     @property
     def inputs_to_logits_ratio(self) -> int:

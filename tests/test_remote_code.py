@@ -10,7 +10,7 @@ from tests.helpers import draw_line, load_pipeline
 
 # Runs in a process of its own that cannot import this package: loads everything, reads a line, saves all again.
 SCRIPT = """
-for name in ("htr_convtext", "modeling_htr_convtext", "processing"):
+for name in ("htr_convtext", "modeling_htr_convtext", "modeling_htr_vt", "processing"):
     try:
         __import__(name)
     except ModuleNotFoundError:
@@ -64,7 +64,7 @@ import sys
 
 class Hidden:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("htr_convtext", "modeling_htr_convtext", "processing"):
+        if name.partition(".")[0] in ("htr_convtext", "modeling_htr_convtext", "modeling_htr_vt", "processing"):
             raise ModuleNotFoundError(name)
 
 sys.meta_path.insert(0, Hidden())

@@ -8,9 +8,10 @@ from typing import Any
 from ..errors import InputError
 from .family import Family
 from .htr_convtext import HTRConvTextFamily
+from .htr_vt import HTRVTFamily
 
 
-FAMILIES: dict[str, Family] = {family.model_type: family for family in (HTRConvTextFamily(),)}
+FAMILIES: dict[str, Family] = {family.model_type: family for family in (HTRConvTextFamily(), HTRVTFamily())}
 DEFAULT_FAMILY = FAMILIES["htr_convtext"]
 
 
