@@ -2,4 +2,3 @@ from .configuration_htr_convtext import HTRConvTextConfig as HTRConvTextConfig
 from .modeling_htr_convtext import HTRConvTextForCTC as HTRConvTextForCTC
 from .modeling_htr_convtext import HTRConvTextModel as HTRConvTextModel
 from .modeling_htr_convtext import HTRConvTextPreTrainedModel as HTRConvTextPreTrainedModel
-from .pipeline_htr_convtext import HTRConvTextPipeline as HTRConvTextPipeline

@@ -137,9 +137,7 @@ class HTRConvTextConfig(PreTrainedConfig):
             "AutoModelForCTC": "modeling_htr_convtext.HTRConvTextForCTC",
             **auto_map,
         }
-        self.custom_pipelines = {
-            "image-to-text": {"impl": "pipeline_htr_convtext.HTRConvTextPipeline", "pt": ["AutoModelForCTC"]}
-        }
+        self.custom_pipelines = {"image-to-text": {"impl": "pipeline_lines.LinePipeline", "pt": ["AutoModelForCTC"]}}
 
     @property
     def inputs_to_logits_ratio(self) -> int:

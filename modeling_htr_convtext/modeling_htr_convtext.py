@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
@@ -29,12 +29,6 @@ from .encoder_htr_convtext import (
 )
 from .masking_htr_convtext import draw_frame_mask
 from .textual_context_htr_convtext import HTRConvTextTextualContextModule
-
-
-if TYPE_CHECKING:
-    # Never imported at run time: `save_pretrained` ships the files named by relative imports, and `config.json` refers
-    # to this pipeline.
-    from .pipeline_htr_convtext import HTRConvTextPipeline  # noqa: F401
 
 
 @dataclass

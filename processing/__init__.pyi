@@ -1,5 +1,6 @@
 from .errors import InputError as InputError
 from .image_processing_htr_convtext import HTRConvTextImageProcessor as HTRConvTextImageProcessor
+from .pipeline_lines import LinePipeline as LinePipeline
 from .processing_htr_convtext import HTRConvTextProcessor as HTRConvTextProcessor
 from .tokenization_characters import UnknownCharacterError as UnknownCharacterError
 from .tokenization_htr_convtext import HTRConvTextTokenizer as HTRConvTextTokenizer

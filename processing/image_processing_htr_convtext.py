@@ -1,18 +1,13 @@
 """Line images for HTR-ConvText: any picture to grey `pixel_values` of a fixed height. Works without torchvision."""
 
-import os
-from collections.abc import Mapping
-
 import numpy as np
 from PIL import Image, ImageChops
-from transformers.image_processing_backends import PilBackend
 from transformers.image_processing_utils import BatchFeature
 from transformers.image_utils import PILImageResampling, SizeDict
 from transformers.processing_utils import ImagesKwargs
 from transformers.utils import TensorType
 
-from .errors import InputError
-from .images import array_to_image, as_numpy, open_image, to_grey, upright
+from .image_processing_lines import LineImageProcessor
 
 
 class HTRConvTextImageProcessorKwargs(ImagesKwargs, total=False):
@@ -37,7 +32,7 @@ class HTRConvTextImageProcessorKwargs(ImagesKwargs, total=False):
     do_invert: bool
 
 
-class HTRConvTextImageProcessor(PilBackend):
+class HTRConvTextImageProcessor(LineImageProcessor):
     r"""
     Turns line images into grey `pixel_values` with white = 1, and a `pixel_mask` of the columns that are not padding.
 
@@ -82,32 +77,6 @@ class HTRConvTextImageProcessor(PilBackend):
     @staticmethod
     def _resized_width(height: int, width: int, size: SizeDict, horizontal_scale: float) -> int:
         return max(1, min(int(width * horizontal_scale * size.height / height), size.width))
-
-    def fetch_images(self, images):
-        """
-        File names, URLs and what `datasets` did not decode are opened, grey arrays without a channel axis become
-        images; everything else passes.
-        """
-        if isinstance(images, (list, tuple)):
-            return [self.fetch_images(image) for image in images]
-        if isinstance(images, (str, os.PathLike, Mapping)):
-            return open_image(images)
-        if getattr(images, "ndim", None) == 2:
-            return array_to_image(as_numpy(images))
-        return super().fetch_images(images)
-
-    def process_image(self, image, **kwargs) -> Image.Image:
-        """
-        One image as a Pillow image, 8-bit grey and upright: it is resized as such, and only then becomes an array.
-
-        Raises:
-            InputError: if the image is empty or cannot be converted.
-        """
-        if not isinstance(image, Image.Image):
-            image = array_to_image(as_numpy(image))
-        if 0 in image.size:
-            raise InputError(f"The image is empty: it has {image.width} × {image.height} pixels.")
-        return to_grey(upright(image))
 
     def _preprocess(
         self,

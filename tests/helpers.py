@@ -18,7 +18,8 @@ from htr_convtext.data import load_lines, select_trainable
 from htr_convtext.evaluation import Prediction
 from htr_convtext.loading import load_model
 from htr_convtext.training import LineTrainer, LineTrainingArguments, character_metrics
-from modeling_htr_convtext import HTRConvTextConfig, HTRConvTextForCTC, HTRConvTextPipeline
+from modeling_htr_convtext import HTRConvTextConfig, HTRConvTextForCTC
+from processing import LinePipeline
 
 
 ROOT = Path(__file__).parent.parent
@@ -74,10 +75,10 @@ def build_model(**kwargs) -> HTRConvTextForCTC:
     return model
 
 
-def load_pipeline(folder=None) -> HTRConvTextPipeline:
+def load_pipeline(folder=None) -> LinePipeline:
     """The pipeline of transformers with a saved model, by default the bundled one, on the CPU."""
     model, processor = load_model(folder)
-    return HTRConvTextPipeline(model=model, processor=processor, task="image-to-text", device="cpu")
+    return LinePipeline(model=model, processor=processor, task="image-to-text", device="cpu")
 
 
 def draw_line(text: str, height: int = 40, padding: int = 6) -> Image.Image:

@@ -53,7 +53,7 @@ def test_export_has_what_reading_needs_in_half_precision(trained, tmp_path):
     with pytest.raises(UnknownCharacterError):
         HTRConvTextProcessor.from_pretrained(tmp_path / "out").tokenizer("É")
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert {"README.md", "pipeline_htr_convtext.py", "model_card.py", "model_facts.py", "model_card_text.py"} <= names
+    assert {"README.md", "pipeline_lines.py", "model_card.py", "model_facts.py", "model_card_text.py"} <= names
     assert ModelCard.load(tmp_path / "out" / "README.md").data.model_name == "out"
     line = draw_line("some text")
     (first,), (second,) = (load_recognizer(folder, "cpu").read([line]) for folder in (trained, tmp_path / "out"))

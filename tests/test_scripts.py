@@ -45,7 +45,7 @@ def test_scripts_from_training_to_reading(tmp_path):
     assert exported.dtype == torch.float32
     with pytest.raises(UnknownCharacterError):
         HTRConvTextProcessor.from_pretrained(tmp_path / "model").tokenizer("xyz")
-    assert (tmp_path / "model" / "pipeline_htr_convtext.py").exists()
+    assert (tmp_path / "model" / "pipeline_lines.py").exists()
 
     write_image_folder(tmp_path / "more", "train", ["xyz", "zab"])
     write_image_folder(tmp_path / "more", "validation", ["xyz"])

@@ -2,13 +2,13 @@
 
 import torch
 
-from modeling_htr_convtext import HTRConvTextConfig, HTRConvTextForCTC, HTRConvTextModel, HTRConvTextPipeline
-from processing import HTRConvTextImageProcessor, HTRConvTextProcessor, HTRConvTextTokenizer
+from modeling_htr_convtext import HTRConvTextConfig, HTRConvTextForCTC, HTRConvTextModel
+from processing import HTRConvTextImageProcessor, HTRConvTextProcessor, HTRConvTextTokenizer, LinePipeline
 
 
 CONFIG_CLASS, MODEL_CLASS, CTC_CLASS = HTRConvTextConfig, HTRConvTextModel, HTRConvTextForCTC
 IMAGE_PROCESSOR_CLASS, TOKENIZER_CLASS = HTRConvTextImageProcessor, HTRConvTextTokenizer
-PROCESSOR_CLASS, PIPELINE_CLASS, TASK = HTRConvTextProcessor, HTRConvTextPipeline, "image-to-text"
+PROCESSOR_CLASS, PIPELINE_CLASS, TASK = HTRConvTextProcessor, LinePipeline, "image-to-text"
 
 BATCH_SIZE, HEIGHT, WIDTH, NUM_CHANNELS = 3, 16, 64, 1
 SEQ_LENGTH = 16  # frames that the first ConvText block sees

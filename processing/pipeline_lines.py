@@ -1,4 +1,4 @@
-"""`pipeline("image-to-text", model=..., trust_remote_code=True)` for HTR-ConvText."""
+"""`pipeline("image-to-text", model=..., trust_remote_code=True)` for the models of all families."""
 
 import os
 from collections.abc import Callable
@@ -7,15 +7,15 @@ from typing import Any
 from transformers import Pipeline
 
 
-class HTRConvTextPipeline(Pipeline):
+class LinePipeline(Pipeline):
     """
-    Reads line images: file names, URLs, Pillow images, arrays, or lists of them.
+    Reads images of lines, or of words with a model of words: file names, URLs, Pillow images, arrays, or lists of them.
 
     Each line gives a dict of `text` and `score`, the mean probability of its characters. With
     `return_characters=True` also `characters`: for each its `char`, `score`, and `start` and `end`, the pixel columns
     of the given image (after its EXIF orientation) where it was recognised.
 
-    `decoder` replaces greedy decoding (see `HTRConvTextProcessor.post_process_text_recognition`).
+    `decoder` replaces greedy decoding (see `recognize` of the model's processor).
 
     Lines of any widths can be batched (`batch_size=8`); a line reads the same alone and in a batch.
     """
@@ -57,4 +57,4 @@ class HTRConvTextPipeline(Pipeline):
         self.processor.save_pretrained(save_directory)
 
 
-__all__ = ["HTRConvTextPipeline"]
+__all__ = ["LinePipeline"]

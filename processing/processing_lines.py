@@ -1,0 +1,153 @@
+"""Image processor and tokenizer in one: what the families share."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+from transformers import PreTrainedModel
+from transformers.image_processing_utils import BatchFeature
+from transformers.processing_utils import ProcessingKwargs, ProcessorMixin, Unpack
+
+from .ctc import Hypothesis
+from .errors import InputError
+from .model_card import write_model_card
+from .model_card_text import ModelDescription
+from .model_facts import ModelFacts
+
+
+if TYPE_CHECKING:
+    # Never imported at run time: `save_pretrained` ships the files named by relative imports, and `config.json` refers
+    # to this pipeline.
+    from .pipeline_lines import LinePipeline  # noqa: F401
+
+
+class LineProcessorKwargs(ProcessingKwargs, total=False):
+    _defaults = {
+        "text_kwargs": {"padding": True, "add_special_tokens": True, "return_tensors": "pt"},
+        "images_kwargs": {"return_tensors": "pt"},
+    }
+
+
+class LineProcessor(ProcessorMixin):
+    r"""
+    What the processors of all families share: images to `pixel_values`, texts to `labels`. What is particular, reading
+    with a model (`recognize`) and what its card says (`_describe`), is for the subclasses.
+
+    Args:
+        image_processor: Of the family.
+        tokenizer ([`CharacterTokenizer`]): Of the family.
+    """
+
+    valid_processor_kwargs = LineProcessorKwargs
+
+    def __init__(self, image_processor, tokenizer):
+        super().__init__(image_processor, tokenizer)
+
+    def __call__(self, images=None, text=None, **kwargs: Unpack[LineProcessorKwargs]) -> BatchFeature:
+        """
+        Args:
+            images: One line image or a list of them: file names, URLs, Pillow images, arrays, tensors, or images that
+                `datasets` did not decode. Or a list of rows of a data set, dicts with `image` and `text`: so the
+                processor is a `data_collator`.
+            text (`str` or `list[str]`): Ground truth of the lines.
+
+        Returns:
+            `pixel_values` `(batch_size, 1, height, width)` and, if the image processor makes it, `pixel_mask`
+            `(batch_size, width)` for images; `labels` `(batch_size, length)` for text, padded with `pad_token_id`, or
+            for rows with -100.
+
+        Raises:
+            InputError: if neither is given, an image cannot be read (the file is named), or a text has an unknown
+                character (the character and the text are named).
+        """
+        if images is None and text is None:
+            raise InputError("Give `images`, `text` or both.")
+        if isinstance(images, Sequence) and len(images) and isinstance(images[0], Mapping) and "image" in images[0]:
+            return self._collate(images, **kwargs)
+        kwargs = self._merge_kwargs(LineProcessorKwargs, tokenizer_init_kwargs=self.tokenizer.init_kwargs, **kwargs)
+        inputs = self.image_processor(images, **kwargs["images_kwargs"]) if images is not None else BatchFeature()
+        if text is not None:
+            inputs["labels"] = self.tokenizer(text, **kwargs["text_kwargs"])["input_ids"]
+        return inputs
+
+    def _collate(self, rows: Sequence[Mapping], **kwargs) -> BatchFeature:
+        batch = self(images=[row["image"] for row in rows], text=[row["text"] for row in rows], **kwargs)
+        labels = batch["labels"]
+        batch["labels"] = labels.masked_fill(labels == self.tokenizer.pad_token_id, -100)
+        return batch
+
+    @property
+    def model_input_names(self) -> list[str]:
+        return [*self.image_processor.model_input_names, "labels"]
+
+    def recognize(self, model: PreTrainedModel, images: Sequence[Image.Image], decoder: Any = None) -> list[dict]:
+        """
+        Reads images (of `process_image`) with a model, greedily or with a decoder of the model's family.
+
+        Returns:
+            For each image `text`, `score` and `characters`: of each `char`, `score`, and `start` and `end`, the pixel
+            columns of the image where it was seen.
+        """
+        raise NotImplementedError
+
+    def line_of(
+        self,
+        hypothesis: Hypothesis,
+        scores: Sequence[float],
+        score: float,
+        output_char_offsets: bool = False,
+        columns_per_frame: float | None = None,
+        width: int | None = None,
+    ) -> dict:
+        """
+        What `post_process_text_recognition` of a family returns for a line.
+
+        Args:
+            scores: Of the characters.
+            score: Of the line.
+            output_char_offsets: Whether to add `char_offsets`: `char`, `start_offset` and `end_offset` (frames, end
+                exclusive) and `score`.
+            columns_per_frame: Pixel columns of the image that a frame stands for, to add `characters`.
+            width: Of that image, in pixels.
+        """
+        characters = [self.tokenizer.character(token_id) for token_id in hypothesis.ids]
+        found = list(zip(characters, scores, hypothesis.spans, strict=True))
+        line = {"text": self.tokenizer.convert_tokens_to_string(characters), "score": score}
+        if output_char_offsets:
+            line["char_offsets"] = [
+                {"char": char, "score": score, "start_offset": start, "end_offset": end}
+                for char, score, (start, end) in found
+            ]
+        if columns_per_frame is not None:
+            line["characters"] = [
+                {
+                    "char": char,
+                    "score": score,
+                    "start": min(start * columns_per_frame, float(width)),
+                    "end": min(end * columns_per_frame, float(width)),
+                }
+                for char, score, (start, end) in found
+            ]
+        return line
+
+    def write_model_card(
+        self, folder: str | os.PathLike, model: PreTrainedModel, facts: ModelFacts | None = None
+    ) -> ModelFacts:
+        """
+        Writes the model card of a folder, before `model` and this processor are saved there; see `model_card.py`.
+
+        Args:
+            facts: What is known of the model beyond what it and this processor tell.
+
+        Returns:
+            The facts that the card has, with those of the card that was carried on.
+        """
+        return write_model_card(folder, model, self._describe(model), facts)
+
+    def _describe(self, model: PreTrainedModel) -> ModelDescription:
+        """What the model card says of any model with this processor."""
+        raise NotImplementedError
+
+
+__all__ = ["LineProcessor"]
