@@ -172,6 +172,7 @@ def ctc_loss_function(
 @auto_docstring
 class HTRVTPreTrainedModel(PreTrainedModel):
     config: HTRVTConfig
+    paper = "[HTR-VT](https://arxiv.org/abs/2409.08573)"  # for model cards
     base_model_prefix = "model"
     main_input_name = "pixel_values"
     input_modalities = ("image",)

@@ -6,36 +6,7 @@ from huggingface_hub.errors import StrictDataclassClassValidationError
 
 from modeling_htr_vt import HTRVTConfig, HTRVTForCTC, HTRVTModel
 from modeling_htr_vt.modeling_htr_vt import draw_span_mask
-from processing import HTRConvTextImageProcessor, HTRConvTextProcessor, HTRConvTextTokenizer
-from tests.helpers import CHARSET, WORDS, build_trainer, draw_line
-
-
-NANO = {
-    "vocab_size": len(CHARSET) + 1,
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 48,
-}
-
-
-def build_model(**kwargs) -> HTRVTForCTC:
-    """A network of some thousand parameters, none of them at its start value: zeros would hide mistakes."""
-    torch.manual_seed(0)
-    model = HTRVTForCTC(HTRVTConfig(**{**NANO, **kwargs})).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.1)
-        for name, buffer in model.named_buffers():
-            if name.endswith("running_var"):
-                buffer.uniform_(0.5, 1.5)
-    return model
-
-
-@pytest.fixture(scope="module")
-def processor():
-    image_processor = HTRConvTextImageProcessor(size={"height": 32, "width": 512})
-    return HTRConvTextProcessor(image_processor, HTRConvTextTokenizer.from_charset(CHARSET))
+from tests.helpers import NANO_HTR_VT, WORDS, build_htr_vt, build_trainer, draw_line
 
 
 def test_the_size_of_the_published_network():
@@ -55,7 +26,7 @@ def test_the_size_of_the_published_network():
 @torch.no_grad()
 def test_a_line_reads_the_same_alone_and_in_a_batch(height, attention):
     widths = [1, 8, 37, 63, 64, 129, 203]
-    model = build_model(attn_implementation=attention)
+    model = build_htr_vt(attn_implementation=attention)
     images = torch.rand(len(widths), 1, height, 224)  # the padding too: it must not matter
     mask = (torch.arange(224)[None] < torch.tensor(widths)[:, None]).long()
     batched = model(images, pixel_mask=mask)
@@ -70,7 +41,7 @@ def test_a_line_reads_the_same_alone_and_in_a_batch(height, attention):
 @pytest.mark.parametrize("attention", ["sdpa", "flex_attention"])
 @torch.no_grad()
 def test_attention_implementations_agree(attention):
-    model = build_model(attn_implementation="eager")
+    model = build_htr_vt(attn_implementation="eager")
     images, mask = torch.rand(2, 1, 32, 96), torch.tensor([[1] * 96, [1] * 64 + [0] * 32])
     eager = model(images, pixel_mask=mask).logits
     model.set_attn_implementation(attention)
@@ -81,7 +52,7 @@ def test_attention_implementations_agree(attention):
 @torch.no_grad()
 def test_the_order_of_frames_matters():
     """Attention alone would not see it: at one pixel row all that tells frames apart is their position."""
-    model = build_model()
+    model = build_htr_vt()
     frames = torch.rand(1, 10, 32)
     model.model.backbone.forward = lambda pixel_values, lengths: frames.transpose(1, 2)[:, :, None]
     image = torch.rand(1, 1, 32, 40)
@@ -92,7 +63,7 @@ def test_the_order_of_frames_matters():
 
 @torch.no_grad()
 def test_compiles_as_one_graph_for_any_width():
-    model = build_model()
+    model = build_htr_vt()
     compiled = torch.compile(model, fullgraph=True, dynamic=True, backend="eager")
     for width in (96, 101):
         images, mask = torch.rand(2, 1, 32, width), torch.tensor([[1] * width, [1] * 37 + [0] * (width - 37)])
@@ -102,7 +73,7 @@ def test_compiles_as_one_graph_for_any_width():
 
 def test_too_high_lines_are_refused():
     with pytest.raises(ValueError, match="64 pixels high"):
-        build_model()(torch.rand(1, 1, 80, 64))
+        build_htr_vt()(torch.rand(1, 1, 80, 64))
 
 
 @pytest.mark.parametrize(
@@ -118,7 +89,7 @@ def test_too_high_lines_are_refused():
 )
 def test_wrong_configurations_are_refused(wrong, message):
     with pytest.raises(StrictDataclassClassValidationError, match=message):
-        HTRVTConfig(**{**NANO, **wrong})
+        HTRVTConfig(**{**NANO_HTR_VT, **wrong})
 
 
 # --- training ---
@@ -135,7 +106,7 @@ def test_spans_hide_their_share():
 
 def test_masked_training_is_for_training_only():
     torch.manual_seed(0)
-    model, images = build_model(masking="span"), torch.rand(2, 1, 32, 128)
+    model, images = build_htr_vt(masking="span"), torch.rand(2, 1, 32, 128)
     torch.testing.assert_close(model(images).logits, model(images).logits)
     model.train()
     assert (model(images).logits - model(images).logits).abs().max() > 1e-2
@@ -144,7 +115,7 @@ def test_masked_training_is_for_training_only():
 
 
 def test_the_loss_counts_real_frames_and_characters():
-    model = build_model()
+    model = build_htr_vt()
     images, mask = torch.rand(2, 1, 32, 96), torch.tensor([[1] * 96, [1] * 50 + [0] * 46])
     labels = torch.tensor([[3, 4, 5], [6, 7, -100]])
     together = model(images, pixel_mask=mask, labels=labels)
@@ -160,7 +131,7 @@ def test_the_loss_counts_real_frames_and_characters():
 
 def test_training_lowers_the_loss(processor):
     torch.manual_seed(0)
-    model = HTRVTForCTC(HTRVTConfig(**NANO, masking="span")).train()
+    model = HTRVTForCTC(HTRVTConfig(**NANO_HTR_VT, masking="span")).train()
     batch = processor(images=[draw_line(word) for word in WORDS], text=WORDS)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     losses = []
@@ -174,7 +145,7 @@ def test_training_lowers_the_loss(processor):
 
 
 def test_the_trainer_trains_it(tmp_path, processor):
-    model = build_model(masking="span")
+    model = build_htr_vt(masking="span")
     before = {name: value.clone() for name, value in model.state_dict().items()}
     trainer = build_trainer(
         tmp_path, processor, model, sam_rho=0.05, ema_decay=0.9, freeze_backbone=True, gradient_accumulation_steps=2,
@@ -191,7 +162,7 @@ def test_the_trainer_trains_it(tmp_path, processor):
 def test_gradient_checkpointing_changes_nothing():
     gradients = []
     for checkpointing in (False, True):
-        model = build_model().train()
+        model = build_htr_vt().train()
         if checkpointing:
             enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
             enable()
@@ -204,7 +175,7 @@ def test_gradient_checkpointing_changes_nothing():
 
 
 def test_a_vocabulary_grows_and_is_replaced():
-    model, image = build_model(), torch.rand(1, 1, 32, 64)
+    model, image = build_htr_vt(), torch.rand(1, 1, 32, 64)
     before = model(image).logits
     model.resize_vocabulary(31)
     after = model(image).logits
@@ -220,7 +191,7 @@ def test_a_vocabulary_grows_and_is_replaced():
 
 
 def test_saved_weights_load_with_and_without_head_and_mask_token(tmp_path, caplog):
-    model, image = build_model(masking="span"), torch.rand(1, 1, 32, 64)
+    model, image = build_htr_vt(masking="span"), torch.rand(1, 1, 32, 64)
     model.save_pretrained(tmp_path)
     config = HTRVTConfig.from_pretrained(tmp_path, masking=None)
     plain, info = HTRVTForCTC.from_pretrained(tmp_path, config=config, output_loading_info=True)
