@@ -1,12 +1,27 @@
 """The HTR-VT network: the size of the published one, lines of any width, training."""
 
+import json
+import shutil
+
 import pytest
 import torch
 from huggingface_hub.errors import StrictDataclassClassValidationError
+from safetensors.torch import load_file
 
+from htr_convtext.errors import InputError
+from htr_convtext.families import FAMILIES, family_named
+from htr_convtext.families.htr_vt import HTRVTFamily
 from modeling_htr_vt import HTRVTConfig, HTRVTForCTC, HTRVTModel
 from modeling_htr_vt.modeling_htr_vt import draw_span_mask
-from tests.helpers import NANO_HTR_VT, WORDS, build_htr_vt, build_trainer, draw_line
+from tests.helpers import (
+    NANO_HTR_VT,
+    WORDS,
+    build_htr_vt,
+    build_trainer,
+    call_script,
+    draw_line,
+    write_image_folder,
+)
 
 
 def test_the_size_of_the_published_network():
@@ -205,3 +220,69 @@ def test_saved_weights_load_with_and_without_head_and_mask_token(tmp_path, caplo
     again, info = HTRVTForCTC.from_pretrained(tmp_path / "plain", config=config, output_loading_info=True)
     assert not info["missing_keys"]
     assert 0 < again.model.mask_token.abs().max() < 0.2
+
+
+# --- through the programs ---
+
+
+@pytest.fixture
+def small_family(monkeypatch):
+    """`--size htr-vt` is a network of some thousand parameters."""
+    monkeypatch.setattr(
+        HTRVTFamily, "new_config", lambda self, size, **values: HTRVTConfig(**{**NANO_HTR_VT, **values})
+    )
+
+
+def test_train_evaluate_resume_and_export(tmp_path, small_family):
+    for split in ("train", "validation"):
+        write_image_folder(tmp_path / "words", split, WORDS)
+
+    def train(output, *more):
+        call_script(
+            "train.py", "--data", tmp_path / "words", "--output_dir", output, "--size", "htr-vt", "--height", 32,
+            "--max_steps", 4, "--save_steps", 2, "--eval_steps", 2, "--per_device_train_batch_size", 4,
+            "--logging_steps", 1, "--sam_rho", 0.05, "--use_cpu", "True", "--report_to", "none", *more,
+        )  # fmt: skip
+
+    train(tmp_path / "whole")
+    shutil.copytree(tmp_path / "whole" / "checkpoint-2", tmp_path / "stopped" / "checkpoint-2")
+    train(tmp_path / "stopped", "--resume_from_checkpoint", "True")
+    whole, resumed = (load_file(tmp_path / run / "checkpoint-4" / "ema.safetensors") for run in ("whole", "stopped"))
+    assert "model.mask_token" in whole
+    assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
+
+    call_script("export.py", "--model", tmp_path / "whole" / "best", "--output", tmp_path / "shared")
+    config = json.loads((tmp_path / "shared" / "config.json").read_text())
+    assert config["model_type"] == "htr_vt"
+    assert config["masking"] is None
+    assert "model.mask_token" not in load_file(tmp_path / "shared" / "model.safetensors")
+    assert "[HTR-VT](https://arxiv.org/abs/2409.08573), CTC" in (tmp_path / "shared" / "README.md").read_text()
+    call_script("evaluate.py", "--model", tmp_path / "shared", "--data", tmp_path / "words", "--split", "validation")
+
+    train(tmp_path / "further", "--model", tmp_path / "shared", "--masking", "none")
+    assert "model.mask_token" not in load_file(tmp_path / "further" / "checkpoint-4" / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"masking": "block"}, "--masking block: a htr_vt model hides spans, or none"),
+        ({"use_tcm": False}, "no setting use_tcm"),
+        ({"drop_path_rate": 0.2}, "no setting drop_path_rate"),
+    ],
+)
+def test_settings_that_it_has_not_are_refused(tokenizer, settings, message):
+    with pytest.raises(InputError, match=message):
+        FAMILIES["htr_vt"].new_model(tokenizer, {"size": "htr-vt", **settings})
+
+
+def test_the_settings_of_a_saved_model_are_known(processor):
+    family = FAMILIES["htr_vt"]
+    with torch.device("meta"):
+        model = HTRVTForCTC(HTRVTConfig(vocab_size=30, masking="span"))
+    settings = family.settings_of(model, processor)
+    assert settings["size"] == "htr-vt"
+    assert settings["masking"] == "span"
+    assert settings["height"] == 32
+    assert family.settings_of(build_htr_vt(), processor)["size"] is None
+    assert family_named("htr-vt") is family
