@@ -9,9 +9,12 @@ from ..errors import InputError
 from .family import Family
 from .htr_convtext import HTRConvTextFamily
 from .htr_vt import HTRVTFamily
+from .vision_encoder_decoder import VisionEncoderDecoderFamily
 
 
-FAMILIES: dict[str, Family] = {family.model_type: family for family in (HTRConvTextFamily(), HTRVTFamily())}
+FAMILIES: dict[str, Family] = {
+    family.model_type: family for family in (HTRConvTextFamily(), HTRVTFamily(), VisionEncoderDecoderFamily())
+}
 DEFAULT_FAMILY = FAMILIES["htr_convtext"]
 
 
