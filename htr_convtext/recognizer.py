@@ -50,7 +50,7 @@ class Recognizer:
             raise InputError(f"The device {device} cannot be used. ({error})") from error
         self.processor = processor
         self.family = family_of(model.config)
-        self.decoder = self.family.decoder(decoder) if isinstance(decoder, str) else decoder
+        self.decoder = self.family.decoder(decoder, model.config) if isinstance(decoder, str) else decoder
 
     def read(self, images: Iterable[Any], batch_size: int = 8) -> Iterator[LineReading]:
         """

@@ -6,6 +6,7 @@ checkpoints, and what a line needs to be trained on. All else of the library kno
 from typing import Any
 
 from ..errors import InputError
+from .attention_htr import AttentionHTRFamily
 from .family import Family
 from .htr_convtext import HTRConvTextFamily
 from .htr_vt import HTRVTFamily
@@ -13,7 +14,8 @@ from .vision_encoder_decoder import VisionEncoderDecoderFamily
 
 
 FAMILIES: dict[str, Family] = {
-    family.model_type: family for family in (HTRConvTextFamily(), HTRVTFamily(), VisionEncoderDecoderFamily())
+    family.model_type: family
+    for family in (HTRConvTextFamily(), AttentionHTRFamily(), HTRVTFamily(), VisionEncoderDecoderFamily())
 }
 DEFAULT_FAMILY = FAMILIES["htr_convtext"]
 

@@ -118,9 +118,9 @@ class Family(ABC):
         """Of each image `text`, `score` and `characters`: of each `char`, `score`, `start` and `end`, its columns."""
         return processor.recognize(model, images, decoder)
 
-    def decoder(self, name: str) -> Any:
+    def decoder(self, name: str, config: PreTrainedConfig) -> Any:
         """
-        What `recognize` takes to decode greedily (`"greedy"`) or by a beam search (`"beam"`).
+        What `recognize` takes to decode greedily (`"greedy"`) or by a beam search (`"beam"`) with a model of `config`.
 
         Raises:
             InputError: if there is none of this name, or it is not installed.

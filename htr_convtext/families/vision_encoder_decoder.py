@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 
 import torch
 from PIL import Image
-from transformers import ProcessorMixin, VisionEncoderDecoderModel
+from transformers import PreTrainedConfig, ProcessorMixin, VisionEncoderDecoderModel
 
 from processing.images import array_to_image, as_numpy, open_image, to_rgb, upright
 
@@ -77,7 +77,7 @@ class VisionEncoderDecoderFamily(Family):
             {"text": text, "score": score, "characters": []} for text, score in zip(texts, scores.tolist(), strict=True)
         ]
 
-    def decoder(self, name: str) -> int:
+    def decoder(self, name: str, config: PreTrainedConfig) -> int:
         if name not in BEAMS:
             raise InputError(f"There is no decoder {name!r}; choose one of {', '.join(BEAMS)}.")
         return BEAMS[name]
