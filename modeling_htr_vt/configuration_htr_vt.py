@@ -19,12 +19,12 @@ class HTRVTConfig(PreTrainedConfig):
 
     Written from the published description alone. What that leaves open was chosen so:
 
-    - The widths and strides of the CNN are those of HTR-ConvText's, which descends from it. With them the network has
-      53.49 M parameters, as the published one, once a learned table of 128 positions is counted.
-    - Positions are sinusoids ([arXiv 1706.03762](https://arxiv.org/abs/1706.03762)), not a table of 128: lines may have
+    - The CNN has the shape of HTR-ConvText's, which descends from it, at the width of this encoder. The network then
+      has the published 53.5 M parameters, if a table of 128 learned positions is counted with it.
+    - Positions are sinusoids ([arXiv 1706.03762](https://arxiv.org/abs/1706.03762)), not such a table: lines may have
       any width.
-    - A head is 64 wide, as in every Vision Transformer of [arXiv 2010.11929](https://arxiv.org/abs/2010.11929); so are
-      the inner width of four times the outer one, GELU and norms before the sub-layers.
+    - Blocks are those of [arXiv 2010.11929](https://arxiv.org/abs/2010.11929): heads of 64, an inner width of four
+      times the outer one, GELU, norms before the sub-layers and one after the last block.
     - There is no dropout, for the span mask is the regulariser.
     - Spans are drawn so often that the expected share of hidden frames is `mask_ratio`; they may touch and overlap.
 

@@ -25,7 +25,7 @@ from tests.helpers import (
 
 
 def test_the_size_of_the_published_network():
-    """53.49 M parameters were counted there, with 80 classes, a mask token and a table of 128 positions."""
+    """The published 53.5 M parameters have a mask token and a table of 128 positions, with 80 classes 53.49 M."""
     with torch.device("meta"):
         model = HTRVTForCTC(HTRVTConfig(vocab_size=80, masking="span"))
     assert model.num_parameters() == 53_387_792
