@@ -101,7 +101,7 @@ class AttentionHTRProcessor(LineProcessor):
         images: Sequence[Image.Image],
         decoder: Decoder | AttentionBeamSearch | None = None,
     ) -> list[dict]:
-        """As [`LineProcessor.recognize`]; with attention the decoder is an [`AttentionBeamSearch`], with CTC another."""
+        """As [`LineProcessor.recognize`]; with attention the decoder is an [`AttentionBeamSearch`]."""
         inputs = self(images=images, return_tensors="pt").to(model.device)
         sizes = [image.size for image in images]
         num_beams = getattr(decoder, "num_beams", 1)
@@ -115,21 +115,15 @@ class AttentionHTRProcessor(LineProcessor):
     def _describe(self, model: PreTrainedModel) -> ModelDescription:
         config, image_processor = model.config, self.image_processor
         height, width = image_processor.size["height"], image_processor.size["width"]
-        kept = (
-            "keep their shape, the last column repeated up to"
-            if image_processor.keep_aspect_ratio
-            else "are brought to"
-        )
+        keeps = image_processor.keep_aspect_ratio
+        kept = "keep their shape, the last column repeated up to" if keeps else "are brought to"
         has_attention = config.prediction == "attention"
-        limit = (
-            f"Words of more than {config.max_text_length} characters are cut off."
-            if has_attention
-            else (f"Words of more than {config.frames(width)} characters cannot be read whole.")
-        )
+        longest = config.max_text_length if has_attention else config.frames(width)
         stages = [config.transformation, config.features, config.sequence, config.prediction]
+        stages = ", ".join(stage for stage in stages if stage != "none")
         return ModelDescription(
             architecture="Word recogniser of four stages ([arXiv 1904.01906](https://arxiv.org/abs/1904.01906), "
-            f"[AttentionHTR](https://arxiv.org/abs/2201.09390)): {', '.join(each for each in stages if each != 'none')}",
+            f"[AttentionHTR](https://arxiv.org/abs/2201.09390)): {stages}",
             auto_model="AutoModelForTextRecognition",
             parameters=sum(parameter.numel() for parameter in model.parameters()),
             charset=self.tokenizer.charset,
@@ -138,7 +132,7 @@ class AttentionHTRProcessor(LineProcessor):
             images=(f"Words become grey and {kept} {width} × {height} pixels.",),
             limits=(
                 "It reads images of single words, cut out beforehand, not lines.",
-                limit,
+                f"Words of more than {longest} characters cannot be read whole.",
                 "It can write nothing but the characters above."
                 + (" It does not tell upper from lower case." if self.tokenizer.do_lower_case else ""),
                 "The score of a word is the mean probability of its characters, not that of the word being right.",

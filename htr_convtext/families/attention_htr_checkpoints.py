@@ -17,24 +17,15 @@ from ..checkpoint_files import CheckpointError, check_state_dict, tensors_of
 
 PREFIX = re.compile(r"^(module\.)?(Transformation|FeatureExtraction|SequenceModeling|Prediction)\.")
 
+_LOCALIZATION, _OUR_LOCALIZATION = r"^Transformation\.LocalizationNetwork\.", "model.transformation.localization."
+_FEATURES, _OUR_FEATURES = r"^FeatureExtraction\.ConvNet\.", "model.features.network."
+
 # Published name → ours, applied in this order.
 _RENAMES = [
-    *(
-        (
-            rf"^Transformation\.LocalizationNetwork\.conv\.{4 * i}\.",
-            f"model.transformation.localization.convolutions.{i}.",
-        )
-        for i in range(4)
-    ),
-    *(
-        (
-            rf"^Transformation\.LocalizationNetwork\.conv\.{4 * i + 1}\.",
-            f"model.transformation.localization.normalizations.{i}.",
-        )
-        for i in range(4)
-    ),
-    (r"^Transformation\.LocalizationNetwork\.localization_fc1\.0\.", "model.transformation.localization.projection."),
-    (r"^Transformation\.LocalizationNetwork\.localization_fc2\.", "model.transformation.localization.control_points."),
+    *((rf"{_LOCALIZATION}conv\.{4 * i}\.", f"{_OUR_LOCALIZATION}convolutions.{i}.") for i in range(4)),
+    *((rf"{_LOCALIZATION}conv\.{4 * i + 1}\.", f"{_OUR_LOCALIZATION}normalizations.{i}.") for i in range(4)),
+    (rf"{_LOCALIZATION}localization_fc1\.0\.", f"{_OUR_LOCALIZATION}projection."),
+    (rf"{_LOCALIZATION}localization_fc2\.", f"{_OUR_LOCALIZATION}control_points."),
     (r"^SequenceModeling\.(\d)\.rnn\.", r"model.layers.\1.lstm."),
     (r"^SequenceModeling\.(\d)\.linear\.", r"model.layers.\1.projection."),
     (r"^Prediction\.attention_cell\.i2h\.", "decoder.frame_projection."),
@@ -44,26 +35,22 @@ _RENAMES = [
     (r"^Prediction\.generator\.", "decoder.classifier."),
     (r"^Prediction\.(weight|bias)$", r"ctc_head.\1"),
 ]
-_FEATURES = r"^FeatureExtraction\.ConvNet\."
 
 
-def _layer(name: str, normalization: str | None, index: int) -> list[tuple[str, str]]:
+def _layer(index: int, name: str, normalization: str | None = None) -> list[tuple[str, str]]:
     """The renames of a convolution and its batch norm to a layer of ours."""
-    layer = f"model.features.network.{index}"
+    layer = f"{_OUR_FEATURES}{index}"
     renames = [(rf"{_FEATURES}{name}\.(weight|bias)$", rf"{layer}.convolution.\1")]
     return renames + ([(rf"{_FEATURES}{normalization}\.", f"{layer}.normalization.")] if normalization else [])
 
 
 def _resnet() -> list[tuple[str, str]]:
-    names = {0: "0_1", 1: "0_2", 4: "1", 8: "2", 15: "3", 19: "4_1", 20: "4_2"}
-    blocks = {3: "1.0", **{6 + i: f"2.{i}" for i in range(2)}, **{10 + i: f"3.{i}" for i in range(5)}}
-    blocks |= {16 + i: f"4.{i}" for i in range(3)}
+    layers = {0: "0_1", 1: "0_2", 4: "1", 8: "2", 15: "3", 19: "4_1", 20: "4_2"}
+    first_blocks = {3: ("1", 1), 6: ("2", 2), 10: ("3", 5), 16: ("4", 3)}  # of each stage, and how many it has
+    blocks = {first + i: rf"{stage}\.{i}" for first, (stage, count) in first_blocks.items() for i in range(count)}
     return [
-        *(rename for index, name in names.items() for rename in _layer(f"conv{name}", f"bn{name}", index)),
-        *(
-            (rf"{_FEATURES}layer{re.escape(name)}\.", f"model.features.network.{index}.")
-            for index, name in blocks.items()
-        ),
+        *(rename for index, name in layers.items() for rename in _layer(index, f"conv{name}", f"bn{name}")),
+        *((rf"{_FEATURES}layer{name}\.", f"{_OUR_FEATURES}{index}.") for index, name in blocks.items()),
         (r"(network\.\d+)\.bn(\d)\.", r"\1.conv\2.normalization."),
         (r"(network\.\d+\.conv\d)\.weight$", r"\1.convolution.weight"),
         (r"\.downsample\.0\.", ".shortcut.convolution."),
@@ -72,16 +59,8 @@ def _resnet() -> list[tuple[str, str]]:
 
 
 def _vgg() -> list[tuple[str, str]]:
-    layers = [
-        ("0", None, 0),
-        ("3", None, 2),
-        ("6", None, 4),
-        ("8", None, 5),
-        ("11", "12", 7),
-        ("14", "15", 8),
-        ("18", None, 10),
-    ]
-    return [rename for layer in layers for rename in _layer(*layer)]
+    layers = {0: ("0",), 2: ("3",), 4: ("6",), 5: ("8",), 7: ("11", "12"), 8: ("14", "15"), 10: ("18",)}
+    return [rename for index, names in layers.items() for rename in _layer(index, *names)]
 
 
 def _rcnn() -> list[tuple[str, str]]:
@@ -91,9 +70,9 @@ def _rcnn() -> list[tuple[str, str]]:
     }  # fmt: skip
     norms = {"gfu": "input_gate", "grx": "state_gate", "fu": "input", "rx": "state", "Gx": "gated_state"}
     return [
-        *_layer("0", None, 0),
-        *_layer("9", "10", 8),
-        *((rf"{_FEATURES}{2 * i + 1}\.", f"model.features.network.{2 * i}.") for i in (1, 2, 3)),
+        *_layer(0, "0"),
+        *_layer(8, "9", "10"),
+        *((rf"{_FEATURES}{2 * i + 1}\.", f"{_OUR_FEATURES}{2 * i}.") for i in (1, 2, 3)),
         *((rf"(network\.\d)\.{name}\.", rf"\1.{ours}.") for name, ours in parts.items()),
         *((rf"\.GRCL\.(\d)\.BN_{name}\.", rf".iterations.\1.{ours}.") for name, ours in norms.items()),
     ]
