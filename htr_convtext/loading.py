@@ -139,12 +139,15 @@ def load_processor(source: str | os.PathLike | None = None) -> ProcessorMixin:
     """
     source = find_model(source)
     try:
-        return AutoProcessor.from_pretrained(source)
+        processor = AutoProcessor.from_pretrained(source)
     except InputError as error:
         raise InputError(f"{source}: its processor cannot be used. ({error})") from error
     except (OSError, TypeError, ValueError, json.JSONDecodeError) as error:
         reason = _first_line(error)
         raise InputError(f"{source}: the files of its processor are missing or damaged. ({reason})") from error
+    if not isinstance(processor, ProcessorMixin):  # transformers makes do with a tokenizer
+        raise InputError(f"{source}: the files of its processor are missing or damaged. (It has a tokenizer alone.)")
+    return processor
 
 
 @contextmanager

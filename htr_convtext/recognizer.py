@@ -84,7 +84,7 @@ class Recognizer:
         Args:
             facts: What is known of the model besides.
         """
-        self.processor.write_model_card(folder, self.model, facts)
+        self.family.write_model_card(folder, self.model, self.processor, facts)
         with quiet_loading():
             self.model.save_pretrained(folder)
         self.processor.save_pretrained(folder)

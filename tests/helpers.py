@@ -19,6 +19,7 @@ from htr_convtext.evaluation import Prediction
 from htr_convtext.loading import load_model
 from htr_convtext.training import LineTrainer, LineTrainingArguments, character_metrics
 from modeling_htr_convtext import HTRConvTextConfig, HTRConvTextForCTC
+from modeling_htr_vt import HTRVTConfig, HTRVTForCTC
 from processing import LinePipeline
 
 
@@ -57,6 +58,13 @@ NANO = {
     "drop_path_rate": 0.0,
     "tcm_dropout": 0.0,
 }
+NANO_HTR_VT = {
+    "vocab_size": len(CHARSET) + 1,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 48,
+}
 
 
 # --- models and pictures ---
@@ -65,7 +73,16 @@ NANO = {
 def build_model(**kwargs) -> HTRConvTextForCTC:
     """A network of some thousand parameters, none of them at its start value: zeros would hide mistakes."""
     torch.manual_seed(0)
-    model = HTRConvTextForCTC(HTRConvTextConfig(**{**NANO, **kwargs})).eval()
+    return off_its_start(HTRConvTextForCTC(HTRConvTextConfig(**{**NANO, **kwargs})).eval())
+
+
+def build_htr_vt(**kwargs) -> HTRVTForCTC:
+    """As `build_model`, of HTR-VT."""
+    torch.manual_seed(0)
+    return off_its_start(HTRVTForCTC(HTRVTConfig(**{**NANO_HTR_VT, **kwargs})).eval())
+
+
+def off_its_start(model: nn.Module) -> nn.Module:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)

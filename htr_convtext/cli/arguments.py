@@ -44,8 +44,8 @@ def add_reading(parser: argparse.ArgumentParser, batch_size: int = 8) -> None:
         "--decoder",
         choices=DECODERS,
         default="greedy",
-        help="greedy: the best class of each frame; beam: the most probable text, needs pip install "
-        "'htr-convtext[beam]' (default: greedy)",
+        help="greedy: the most probable step by step; beam: the most probable text, needs pip install "
+        "'htr-convtext[beam]' for CTC (default: greedy)",
     )
     parser.add_argument(
         "--batch-size", type=positive_int, default=batch_size, help="lines read at once (default: %(default)s)"

@@ -9,9 +9,14 @@ from ..errors import InputError
 from .attention_htr import AttentionHTRFamily
 from .family import Family
 from .htr_convtext import HTRConvTextFamily
+from .htr_vt import HTRVTFamily
+from .vision_encoder_decoder import VisionEncoderDecoderFamily
 
 
-FAMILIES: dict[str, Family] = {family.model_type: family for family in (HTRConvTextFamily(), AttentionHTRFamily())}
+FAMILIES: dict[str, Family] = {
+    family.model_type: family
+    for family in (HTRConvTextFamily(), AttentionHTRFamily(), HTRVTFamily(), VisionEncoderDecoderFamily())
+}
 DEFAULT_FAMILY = FAMILIES["htr_convtext"]
 
 

@@ -1,11 +1,14 @@
 """What the library asks of a family of models."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from PIL import Image
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
+
+from processing.model_facts import ModelFacts
 
 from ..decoding import choose_decoder
 from ..errors import InputError
@@ -127,6 +130,14 @@ class Family(ABC):
     def charset(self, processor: ProcessorMixin) -> str | None:
         """The characters that a model can write, or `None` if that cannot be told."""
         return processor.tokenizer.charset
+
+    # --- saving ---
+
+    def write_model_card(
+        self, folder: str | os.PathLike, model: PreTrainedModel, processor: ProcessorMixin, facts: ModelFacts | None
+    ) -> None:
+        """Writes the card of a model to a folder, before it is saved there; see `processing/model_card.py`."""
+        processor.write_model_card(folder, model, facts)
 
     # --- published checkpoints ---
 

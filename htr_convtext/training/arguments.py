@@ -35,7 +35,7 @@ class ModelArguments:
         metavar="DIR",
     )
     size: str | None = _setting(
-        "network: tiny, small or base; of words attention-htr, crnn, grcnn, rosetta or tps-resnet-bilstm-ctc "
+        "network: tiny, small, base or htr-vt; of words attention-htr, crnn, grcnn, rosetta or tps-resnet-bilstm-ctc "
         "(default: tiny); a saved model has its own",
         metavar="NAME",
     )
