@@ -13,7 +13,7 @@ from transformers import TrainerCallback, TrainingArguments
 
 from htr_convtext.errors import InputError
 from htr_convtext.export import export_model
-from htr_convtext.training import LineTrainer, LineTrainingArguments
+from htr_convtext.training import LineTrainer, LineTrainingArguments, ModelArguments, train
 from htr_convtext.training.averaging import WeightAverage, average_decay
 from htr_convtext.training.checkpoints import is_finished
 from htr_convtext.training.sam import frozen_running_statistics, perturbed
@@ -269,6 +269,39 @@ def test_early_stopping(tmp_path, processor):
     assert trainer.state.global_step == 3
     assert is_finished(tmp_path / "run" / "checkpoint-3", trainer.args)
     assert not is_finished(tmp_path / "run" / "checkpoint-1", trainer.args)  # the best
+
+
+@pytest.mark.parametrize(
+    ("metric", "given", "more"),
+    [("accuracy", None, True), ("accuracy", True, True), ("ned", None, True), ("eval_loss", None, False)],
+)
+def test_the_best_model_is_that_of_the_metric(tmp_path, processor, metric, given, more):
+    """Evaluations are made up: the second is best by all metrics, the patience of two ends the run at the fourth."""
+    found = [{"loss": 2.0, "accuracy": 0.1, "ned": 0.5}, {"loss": 1.0, "accuracy": 0.3, "ned": 0.6}]
+    found += 6 * [{"loss": 1.5, "accuracy": 0.2, "ned": 0.55}]
+    trainer = build_trainer(
+        tmp_path, processor, early_stopping_patience=2, eval_strategy="steps", eval_steps=1, save_strategy="steps",
+        save_steps=1, load_best_model_at_end=True, max_steps=8, metric_for_best_model=metric, greater_is_better=given,
+    )  # fmt: skip
+    assert trainer.args.greater_is_better is more
+    evaluate = trainer.evaluation_loop
+
+    def made_up(*arguments, **options):
+        output = evaluate(*arguments, **options)
+        output.metrics.update({f"eval_{name}": value for name, value in found[trainer.state.global_step - 1].items()})
+        return output
+
+    trainer.evaluation_loop = made_up
+    trainer.train()
+    assert trainer.state.global_step == 4
+    assert trainer.state.best_global_step == 2
+    assert is_finished(tmp_path / "run" / "checkpoint-4", trainer.args)
+
+
+def test_a_metric_that_there_is_not_is_named(tmp_path):
+    settings = LineTrainingArguments(output_dir=str(tmp_path), metric_for_best_model="f1")
+    with pytest.raises(InputError, match="--metric_for_best_model f1: choose one of loss, cer, wer, accuracy"):
+        train(ModelArguments(data=[str(tmp_path)]), settings)
 
 
 def test_a_finished_run_is_loaded_from_where_it_is(tmp_path, processor):

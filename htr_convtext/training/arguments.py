@@ -92,6 +92,8 @@ class ModelArguments:
 
 MAX_STEPS = 10_000
 SAVE_STEPS = 1000
+# What an evaluation measures (`character_metrics`), and whether more of it is better.
+METRICS = {"loss": False, "cer": False, "wer": False, "accuracy": True, "accuracy_caseless": True, "ned": True}
 
 
 WITHOUT_EFFECT = {
@@ -127,7 +129,7 @@ class LineTrainingArguments(TrainingArguments):
     )
     ema_decay: float = _setting("largest decay of the averaged weights; 0: no average", 0.9999, metavar="X")
     early_stopping_patience: int = _setting(
-        "end after so many evaluations without a better CER (default: 0, never)", 0, metavar="N"
+        "end after so many evaluations without a better metric_for_best_model (default: 0, never)", 0, metavar="N"
     )
     source_weights: list[str] = field(
         default_factory=list,
@@ -174,10 +176,12 @@ class LineTrainingArguments(TrainingArguments):
     )
     load_best_model_at_end: bool = _changed("load_best_model_at_end", default=True)
     metric_for_best_model: str = _changed(
-        "metric_for_best_model", "metric that the best model has the least of, or with greater_is_better the most",
-        default="cer",
+        "metric_for_best_model", f"what makes the best model, and is waited for: {', '.join(METRICS)}", default="cer",
+        metavar="NAME",
     )  # fmt: skip
-    greater_is_better: bool = _changed("greater_is_better", "whether more of that metric is better", default=False)
+    greater_is_better: bool | None = _changed(
+        "greater_is_better", "whether more of that metric is better (default: of accuracy and ned)", metavar="BOOL"
+    )
     logging_steps: float = _changed(
         "logging_steps", "steps from one line of losses to the next; with max_minutes one comes every half minute too",
         default=50, metavar="N",
@@ -205,6 +209,8 @@ class LineTrainingArguments(TrainingArguments):
         if self.max_steps < 0 and not self.num_train_epochs:
             self.max_steps = MAX_STEPS
         self.save_steps = self.save_steps or self.eval_steps
+        if self.greater_is_better is None:
+            self.greater_is_better = METRICS.get(self.metric_for_best_model.removeprefix("eval_"), False)
         by_steps = self.eval_strategy == self.save_strategy == "steps"
         evaluates = self.eval_strategy != "no"
         if self.load_best_model_at_end and not evaluates:

@@ -32,8 +32,8 @@ GROUPS = {
         "gradient_accumulation_steps", "seed",
     ),
     "length of the run and evaluation": (
-        "max_minutes", "max_steps", "num_train_epochs", "early_stopping_patience", "eval_steps",
-        "per_device_eval_batch_size",
+        "max_minutes", "max_steps", "num_train_epochs", "eval_steps", "metric_for_best_model",
+        "early_stopping_patience", "per_device_eval_batch_size",
     ),
     "saving and resuming": ("output_dir", "resume_from_checkpoint", "save_steps", "save_total_limit"),
     "computing and logging": (

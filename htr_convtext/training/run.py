@@ -18,7 +18,7 @@ from htr_convtext.loading import find_model
 from htr_convtext.model_card import ModelFacts, SetResult
 from processing.images import open_image
 
-from .arguments import LineTrainingArguments, ModelArguments, parse_weights
+from .arguments import METRICS, LineTrainingArguments, ModelArguments, parse_weights
 from .build import build_model, find_text_policy, load_checkpoint, refuse_other_count
 from .checkpoints import find_checkpoint, is_finished
 from .scores import Scores, score_lines
@@ -78,6 +78,10 @@ def train(
         ModuleNotFoundError: names what must be installed.
         OSError: if a file cannot be read.
     """
+    if training_arguments.metric_for_best_model.removeprefix("eval_") not in METRICS:
+        raise InputError(
+            f"--metric_for_best_model {training_arguments.metric_for_best_model}: choose one of {', '.join(METRICS)}."
+        )
     set_seed(training_arguments.seed)
     checkpoint = find_checkpoint(training_arguments.output_dir, training_arguments.resume_from_checkpoint)
     augmentation = LineAugmentation.from_preset(arguments.augmentation, arguments.augmentation_strength)

@@ -27,7 +27,7 @@ from htr_convtext.data import SimilarWidthSampler
 from htr_convtext.evaluation import error_rates
 from htr_convtext.loading import load_weights, quiet_loading
 
-from .arguments import LineTrainingArguments, parse_weights
+from .arguments import METRICS, LineTrainingArguments, parse_weights
 from .averaging import WeightAverage
 from .callbacks import EarlyStopping, StopOnSignal, TimeBudget, start_worker
 from .checkpoints import last_checkpoint
@@ -324,7 +324,7 @@ class LineTrainer(Trainer):
 
 def character_metrics(tokenizer: PreTrainedTokenizerBase) -> Callable[[EvalPrediction], dict[str, float]]:
     """
-    `compute_metrics` for the trainer: CER and WER.
+    `compute_metrics` for the trainer: CER, WER, accuracy of lines with and without regard to case, and 1 − NED (`ned`).
 
     The ground truth is read back from the labels, so characters that the tokenizer dropped do not count as errors
     here; `htr evaluate` counts them.
@@ -334,6 +334,6 @@ def character_metrics(tokenizer: PreTrainedTokenizerBase) -> Callable[[EvalPredi
         predictions = [tokenizer.decode(ids) for ids in np.asarray(prediction.predictions)]
         references = [tokenizer.decode(ids, group_tokens=False) for ids in np.asarray(prediction.label_ids)]
         rates = error_rates(references, predictions)
-        return {"cer": rates.cer, "wer": rates.wer}
+        return {name: getattr(rates, name) for name in METRICS if name != "loss"}
 
     return compute_metrics
