@@ -5,7 +5,7 @@ from .report import interval, percent
 
 
 def report_table(report: dict) -> str:
-    """CER and WER with 95 % intervals, lines right, with and without regard to case, and 1 − NED of each set and all."""
+    """CER and WER with 95 % intervals, lines right with and without regard to case, and 1 − NED of each set and all."""
     blocks = dict(report["sets"])
     if len(blocks) > 1:
         blocks["all lines"] = report["all"]
