@@ -60,8 +60,8 @@ class ModelArguments:
     )
     ctc_loss_weight: float | None = _setting("weight of the CTC loss (default: 0.1)", metavar="X")
     tcm_loss_weight: float | None = _setting("weight of the textual context loss (default: 1)", metavar="X")
-    masking: Literal["none", "span", "block", "single"] | None = _setting(
-        "hide a share of the frames: in spans, blocks or one by one (default: none)"
+    masking: Literal["none", "span", "block", "single", "mixed"] | None = _setting(
+        "hide a share of the frames: in spans, blocks, one by one, or one of these by batch (default: none)"
     )
     hidden_dropout: float | None = _setting("dropout of the encoder's sub-layers (default: 0.1)", metavar="X")
     attention_dropout: float | None = _setting("dropout of its attention weights (default: 0.1)", metavar="X")
