@@ -10,7 +10,14 @@ import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, ProcessorMixin, TrainerCallback, set_seed
 
-from htr_convtext.data import LineAugmentation, TextPolicy, load_sources, preview_augmentations, select_trainable
+from htr_convtext.data import (
+    LineAugmentation,
+    TextPolicy,
+    augment_normalized,
+    load_sources,
+    preview_augmentations,
+    select_trainable,
+)
 from htr_convtext.data.sampler import source_shares
 from htr_convtext.errors import InputError
 from htr_convtext.families import family_of
@@ -108,7 +115,7 @@ def train(
         data_collator=processor,
         processing_class=processor,
         compute_metrics=character_metrics(processor.tokenizer),
-        augmentation=augmentation,
+        augmentation=augment_normalized(augmentation, processor.image_processor),
         callbacks=list(callbacks),
     )
     if pictures:
@@ -250,7 +257,9 @@ def preview(arguments: ModelArguments, training_arguments: LineTrainingArguments
         except InputError as error:
             logger.warning("Not shown: %s", error)
             continue
-        images.append(torch.as_tensor(processor.image_processor(image, do_pad=False).pixel_values[0]))
+        images.append(
+            torch.as_tensor(processor.image_processor(image, do_pad=False, do_normalize=False).pixel_values[0])
+        )
         if len(images) == count:
             break
     preview_augmentations(images, augmentation, arguments.preview)
