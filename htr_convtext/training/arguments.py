@@ -92,6 +92,7 @@ class ModelArguments:
 
 MAX_STEPS = 10_000
 SAVE_STEPS = 1000
+ADADELTA = "adadelta"  # which transformers has not
 # What an evaluation measures (`character_metrics`), and whether more of it is better.
 METRICS = {"loss": False, "cer": False, "wer": False, "accuracy": True, "accuracy_caseless": True, "ned": True}
 
@@ -153,6 +154,12 @@ class LineTrainingArguments(TrainingArguments):
     )
     gradient_accumulation_steps: int = _changed("gradient_accumulation_steps", "batches of a step", metavar="N")
     learning_rate: float = _changed("learning_rate", "peak learning rate", default=1e-3, metavar="RATE")
+    optim: str = _changed(
+        "optim",
+        f"optimiser: one of transformers, or {ADADELTA} with the constants of published word readers "
+        "(rho 0.95, eps 1e-8; give it learning_rate 1)",
+        metavar="NAME",
+    )
     adam_beta2: float = _changed("adam_beta2", default=0.99)
     weight_decay: float = _changed("weight_decay", "of all weights", default=0.05, metavar="X")
     max_grad_norm: float = _changed("max_grad_norm", "longer gradients are cut to this; 0: none", metavar="X")
@@ -235,7 +242,14 @@ class LineTrainingArguments(TrainingArguments):
         for name, reason in WITHOUT_EFFECT.items():
             if getattr(self, name) != TrainingArguments.__dataclass_fields__[name].default:
                 raise InputError(f"{name} has no effect: {reason}.")
+        uses_adadelta = self.optim == ADADELTA
+        if uses_adadelta:
+            self.optim = TrainingArguments.__dataclass_fields__["optim"].default
+            if self.optim_args:
+                raise InputError(f"optim_args has no effect with optim {ADADELTA}.")
         super().__post_init__()
+        if uses_adadelta:
+            self.optim = ADADELTA
         if self.n_gpu > 1:
             logger.warning("One process uses one GPU of %d; torchrun --nproc_per_node uses them all.", self.n_gpu)
             self._n_gpu = 1

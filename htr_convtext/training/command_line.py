@@ -27,7 +27,7 @@ GROUPS = {
         "preview",
     ),
     "losses and optimiser": (
-        "ctc_loss_weight", "tcm_loss_weight", "masking", "learning_rate", "min_learning_rate", "warmup_steps",
+        "ctc_loss_weight", "tcm_loss_weight", "masking", "optim", "learning_rate", "min_learning_rate", "warmup_steps",
         "weight_decay", "max_grad_norm", "sam_rho", "ema_decay", "per_device_train_batch_size",
         "gradient_accumulation_steps", "seed",
     ),

@@ -27,7 +27,7 @@ from htr_convtext.data import SimilarWidthSampler
 from htr_convtext.evaluation import error_rates
 from htr_convtext.loading import load_weights, quiet_loading
 
-from .arguments import METRICS, LineTrainingArguments, parse_weights
+from .arguments import ADADELTA, METRICS, LineTrainingArguments, parse_weights
 from .averaging import WeightAverage
 from .callbacks import EarlyStopping, StopOnSignal, TimeBudget, start_worker
 from .checkpoints import last_checkpoint
@@ -87,6 +87,10 @@ class LineTrainer(Trainer):
         super().__init__(*args, **kwargs)
         if not isinstance(self.args, LineTrainingArguments):
             raise TypeError("LineTrainer needs `args=LineTrainingArguments(...)`.")
+        if self.args.optim == ADADELTA:
+            # The constants of Baek et al. (ICCV 2019, arXiv 1904.01906) and of AttentionHTR (arXiv 2201.09390).
+            options = {"lr": self.args.learning_rate, "rho": 0.95, "eps": 1e-8}
+            self.optimizer_cls_and_kwargs = (torch.optim.Adadelta, options)
         self.augmentation = augmentation
         self.train_sampler: SimilarWidthSampler | None = None
         self.skipped_steps = 0
