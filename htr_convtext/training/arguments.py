@@ -139,6 +139,9 @@ class LineTrainingArguments(TrainingArguments):
             "metavar": "NAME=WEIGHT",
         },
     )
+    source_batches: bool = _setting(
+        "every batch, not only every epoch, has these shares (default: False)", False, metavar="BOOL"
+    )
     freeze_backbone: bool = _setting("train the encoder and the heads only", False, metavar="BOOL")
 
     output_dir: str | None = _changed("output_dir", "folder of the run (default: trainer_output)", metavar="DIR")
@@ -231,6 +234,8 @@ class LineTrainingArguments(TrainingArguments):
                 raise InputError(f"{name} must not be negative, got {getattr(self, name)}.")
         if not 0 <= self.ema_decay < 1:
             raise InputError(f"ema_decay must be in [0, 1), got {self.ema_decay}.")
+        if self.source_batches and not self.source_weights:
+            raise InputError("source_batches has no effect without source_weights.")
         parse_weights(self.source_weights)  # what is wrong with them is said before anything is read
         if self.max_minutes:
             if 0 < self.warmup_steps < 1:

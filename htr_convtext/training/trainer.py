@@ -166,8 +166,9 @@ class LineTrainer(Trainer):
         weights = parse_weights(args.source_weights)
         sources = train_dataset["source"] if weights else None
         self.train_sampler = SimilarWidthSampler(
-            train_dataset["width"], batch_size, seed, sources=sources, source_weights=weights
-        )
+            train_dataset["width"], batch_size, seed, sources=sources, source_weights=weights,
+            source_batches=args.source_batches,
+        )  # fmt: skip
         return self.train_sampler
 
     def get_train_dataloader(self) -> DataLoader:
