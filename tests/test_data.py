@@ -139,6 +139,29 @@ def test_lines_that_cannot_be_trained_on_are_counted(processor, tmp_path):
     }
 
 
+@pytest.mark.parametrize("unknown", ["drop", "replace"])
+def test_lines_with_unknown_characters_and_long_lines_are_left_out(processor, tmp_path, unknown):
+    """Where that is asked for; after it the tokenizer does to texts what it did before."""
+    tokenizer = processor.tokenizer
+    tokenizer.set_policy(unknown, "a", "NFC")
+    draw_line("a line of some width").save(tmp_path / "line.png")
+    image = {"bytes": None, "path": str(tmp_path / "line.png")}
+    lines = Dataset.from_list([{"image": image, "text": text} for text in ("abc", "abÉ", "abcde", "abcdef", "É")])
+
+    def select(**options) -> tuple[list[str], dict[str, int]]:
+        kept, left_out = select_trainable(lines, processor, HTRConvTextConfig(), **options)
+        return kept["text"], dict(left_out)
+
+    assert select(leave_out_unknown=True) == (["abc", "abcde", "abcdef"], {"unknown character": 2})
+    assert select(leave_out_unknown=True, max_characters=5) == (
+        ["abc", "abcde"], {"unknown character": 2, "more than 5 characters": 1}
+    )  # fmt: skip
+    assert (tokenizer.unknown, tokenizer.replacement, tokenizer.unicode_form) == (unknown, "a", "NFC")
+    kept, left_out = select(max_characters=5)
+    assert left_out == {"more than 5 characters": 1} | ({"empty text": 1} if unknown == "drop" else {})
+    assert "abÉ" in kept
+
+
 def test_frames_that_ctc_needs():
     assert required_frames([]) == 0
     assert required_frames([1, 2, 3]) == 3

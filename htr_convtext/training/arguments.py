@@ -51,6 +51,10 @@ class ModelArguments:
     min_character_count: int | None = _setting(
         "characters rarer than this in the training text are not learned (default: 1)", metavar="N"
     )
+    unknown_characters: Literal["drop", "leave_out"] = _setting(
+        "outside the charset: drop them from the texts, or leave out the lines that have one", "drop"
+    )
+    max_characters: int | None = _setting("lines with more are left out (default: none)", metavar="N")
     text_policy: str | None = _setting(
         "JSON file of a text policy (default: that of the prepared data, else of the model, else NFC, spaces folded)",
         metavar="FILE",
@@ -84,6 +88,8 @@ class ModelArguments:
         family_named(self.size)
         if self.charset and self.min_character_count is not None:
             raise InputError("--min_character_count has no effect with --charset; leave one of them out.")
+        if self.max_characters is not None and self.max_characters < 1:
+            raise InputError(f"--max_characters {self.max_characters}: a line has at least one.")
 
     def network_settings(self) -> dict[str, Any]:
         """The settings of network and images that were given."""

@@ -17,7 +17,10 @@ from .arguments import LineTrainingArguments, ModelArguments
 
 # What `--help` shows, and under which headings; `--help-all` shows all other settings below them.
 GROUPS = {
-    "data": ("data", "source_weights", "text_policy", "charset", "min_character_count"),
+    "data": (
+        "data", "source_weights", "source_batches", "text_policy", "charset", "min_character_count",
+        "unknown_characters", "max_characters",
+    ),
     "network": (
         "model", "size", "use_tcm", "no_use_tcm", "hidden_dropout", "attention_dropout", "drop_path_rate",
         "freeze_backbone",

@@ -98,7 +98,7 @@ def train(
         model, processor, policy = load_checkpoint(arguments, checkpoint)
         splits = load_splits(arguments, training_arguments, policy, splits)
         refuse_other_count(arguments, splits["train"]["text"], processor, family_of(model.config))
-    splits = {name: usable_lines(name, lines, model, processor) for name, lines in splits.items()}
+    splits = {name: usable_lines(name, lines, model, processor, arguments) for name, lines in splits.items()}
     check_weights(training_arguments, splits["train"], "of the lines that can be used: ")
     dropped = processor.tokenizer.unknown_counts.most_common()
     logger.info("text policy: %s", policy)
@@ -163,9 +163,17 @@ def check_weights(training_arguments: LineTrainingArguments, lines: Dataset, whe
             raise InputError(f"{where}{error}") from None
 
 
-def usable_lines(split: str, lines: Dataset, model: PreTrainedModel, processor: ProcessorMixin) -> Dataset:
+def usable_lines(
+    split: str, lines: Dataset, model: PreTrainedModel, processor: ProcessorMixin, arguments: ModelArguments
+) -> Dataset:
     """The lines that the model can be trained on; how many are left out is logged."""
-    usable, left_out = select_trainable(lines, processor, model.config)
+    usable, left_out = select_trainable(
+        lines,
+        processor,
+        model.config,
+        leave_out_unknown=arguments.unknown_characters == "leave_out",
+        max_characters=arguments.max_characters,
+    )
     log = logger.warning if left_out else logger.info
     log("%s: %d of %d lines; left out: %s", split, len(usable), len(lines), dict(left_out) or "none")
     if not len(usable):
