@@ -49,7 +49,7 @@ setup(
         "Typing :: Typed",
     ],
     python_requires=">=3.10",
-    packages=find_packages(include=["htr_convtext*", "modeling_htr_convtext", "processing"]),
+    packages=find_packages(include=["htr_convtext*", "modeling_*", "processing"]),
     package_data={
         "": ["*.pyi"],
         "htr_convtext": ["py.typed", "evaluation/templates/*", "fonts/*", "weights/*/*"],

@@ -18,7 +18,7 @@ def charset_tokenizer(
     name: str, tokenizer_class: "type[PreTrainedTokenizerBase] | None" = None, **options
 ) -> "PreTrainedTokenizerBase":
     """
-    A tokenizer of a published alphabet (`iam`, `read2016`, `lam` or `vnondb`) or of the characters of a UTF-8 file.
+    A tokenizer of a published alphabet of its class, such as `iam`, or of the characters of a UTF-8 file.
 
     Args:
         tokenizer_class: That of a family; by default HTR-ConvText's.
@@ -31,8 +31,9 @@ def charset_tokenizer(
         from .families import DEFAULT_FAMILY
 
         tokenizer_class = DEFAULT_FAMILY.tokenizer_class
-    if name in PUBLISHED_CHARSETS:
-        return tokenizer_class.from_charset(PUBLISHED_CHARSETS[name], **options)
+    if name in tokenizer_class.published:
+        return tokenizer_class.from_published(name, **options)
     if not Path(name).is_file():
-        raise InputError(f"There is no file {name}, and no alphabet of this name: choose {CHARSET_HELP}.")
+        names = ", ".join(tokenizer_class.published)
+        raise InputError(f"There is no file {name}, and no alphabet of this name: choose {names}, or a UTF-8 file.")
     return tokenizer_class.from_charset_file(name, **options)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from numpy._core import multiarray
+from torch import nn
 
 from .errors import InputError
 
@@ -58,3 +59,23 @@ def tensors_of(checkpoint: dict, key: str) -> Mapping[str, torch.Tensor]:
     if not isinstance(part, Mapping) or not all(isinstance(tensor, torch.Tensor) for tensor in part.values()):
         raise CheckpointError(f"{key!r} of the checkpoint is not a mapping of names to tensors.")
     return part
+
+
+def check_state_dict(state_dict: Mapping[str, torch.Tensor], model: nn.Module) -> None:
+    """
+    Raises:
+        CheckpointError: lists the tensors that are missing, unexpected or of another shape than those of the model.
+    """
+    expected = model.state_dict()
+    problems = {
+        "missing": sorted(set(expected) - set(state_dict)),
+        "unexpected": sorted(set(state_dict) - set(expected)),
+        "of another shape": [
+            f"{name} {tuple(tensor.shape)} instead of {tuple(expected[name].shape)}"
+            for name, tensor in state_dict.items()
+            if name in expected and tensor.shape != expected[name].shape
+        ],
+    }
+    if any(problems.values()):
+        lists = [f"{len(names)} {kind}: {', '.join(names)}" for kind, names in problems.items() if names]
+        raise CheckpointError("The checkpoint does not fit the published network. Tensors " + "; ".join(lists) + ".")

@@ -82,10 +82,14 @@ def load_weights(model: PreTrainedModel, folder: str | os.PathLike, averaged: bo
     if not (averaged and path.exists()):
         path = Path(folder, SAFE_WEIGHTS_NAME)
     # Those of the class: an instance has the patterns of the modules in it too, whose names start elsewhere.
-    unneeded = re.compile("|".join(type(model)._keys_to_ignore_on_load_unexpected))
+    unneeded = type(model)._keys_to_ignore_on_load_unexpected or []
     known = model.state_dict()
     model.load_state_dict(
-        {name: tensor for name, tensor in load_file(path).items() if name in known or not unneeded.match(name)}
+        {
+            name: tensor
+            for name, tensor in load_file(path).items()
+            if name in known or not any(re.match(pattern, name) for pattern in unneeded)
+        }
     )
 
 
@@ -135,12 +139,15 @@ def load_processor(source: str | os.PathLike | None = None) -> ProcessorMixin:
     """
     source = find_model(source)
     try:
-        return AutoProcessor.from_pretrained(source)
+        processor = AutoProcessor.from_pretrained(source)
     except InputError as error:
         raise InputError(f"{source}: its processor cannot be used. ({error})") from error
     except (OSError, TypeError, ValueError, json.JSONDecodeError) as error:
         reason = _first_line(error)
         raise InputError(f"{source}: the files of its processor are missing or damaged. ({reason})") from error
+    if not isinstance(processor, ProcessorMixin):  # transformers makes do with a tokenizer
+        raise InputError(f"{source}: the files of its processor are missing or damaged. (It has a tokenizer alone.)")
+    return processor
 
 
 @contextmanager

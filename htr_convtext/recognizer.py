@@ -55,7 +55,7 @@ class Recognizer:
             raise InputError(f"The device {device} cannot be used. ({error})") from error
         self.processor = processor
         self.family = family_of(model.config)
-        self.decoder = self.family.decoder(decoder) if isinstance(decoder, str) else decoder
+        self.decoder = self.family.decoder(decoder, model.config) if isinstance(decoder, str) else decoder
         self.decoder_name = decoder if isinstance(decoder, str) else type(decoder).__name__
         self.source = source or model.name_or_path or None
 
@@ -91,7 +91,7 @@ class Recognizer:
         Args:
             facts: What is known of the model besides.
         """
-        self.processor.write_model_card(folder, self.model, facts)
+        self.family.write_model_card(folder, self.model, self.processor, facts)
         with quiet_loading():
             self.model.save_pretrained(folder)
         self.processor.save_pretrained(folder)

@@ -61,6 +61,7 @@ class HTRConvTextForCTCOutput(CausalLMOutput):
 @auto_docstring
 class HTRConvTextPreTrainedModel(PreTrainedModel):
     config: HTRConvTextConfig
+    paper = "[HTR-ConvText](https://arxiv.org/abs/2512.05021)"  # for model cards
     base_model_prefix = "model"
     main_input_name = "pixel_values"
     input_modalities = ("image",)

@@ -1,6 +1,10 @@
 from .errors import InputError as InputError
+from .image_processing_attention_htr import AttentionHTRImageProcessor as AttentionHTRImageProcessor
 from .image_processing_htr_convtext import HTRConvTextImageProcessor as HTRConvTextImageProcessor
 from .pipeline_lines import LinePipeline as LinePipeline
+from .processing_attention_htr import AttentionBeamSearch as AttentionBeamSearch
+from .processing_attention_htr import AttentionHTRProcessor as AttentionHTRProcessor
 from .processing_htr_convtext import HTRConvTextProcessor as HTRConvTextProcessor
+from .tokenization_attention_htr import AttentionHTRTokenizer as AttentionHTRTokenizer
 from .tokenization_characters import UnknownCharacterError as UnknownCharacterError
 from .tokenization_htr_convtext import HTRConvTextTokenizer as HTRConvTextTokenizer

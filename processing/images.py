@@ -3,7 +3,7 @@
 import base64
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -15,7 +15,11 @@ from .errors import InputError
 DOWNLOAD_TIMEOUT = 60  # seconds
 
 
-def open_image(source: str | os.PathLike | BinaryIO | Mapping[str, Any], name: str | None = None) -> Image.Image:
+def open_image(
+    source: str | os.PathLike | BinaryIO | Mapping[str, Any],
+    name: str | None = None,
+    convert: Callable[[Image.Image], Image.Image] | None = None,
+) -> Image.Image:
     """
     Opens an image (the first page of a file with several) as 8-bit grey, upright.
 
@@ -23,6 +27,7 @@ def open_image(source: str | os.PathLike | BinaryIO | Mapping[str, Any], name: s
         source: File name, URL (`data:` ones too), opened file, or an image that `datasets` did not decode
             (`{"bytes": ..., "path": ...}`).
         name: What to call it in errors; by default the file name or URL.
+        convert: What to make of it instead of grey: `to_rgb`.
 
     Raises:
         InputError: names the image if it is missing, empty, damaged, too large or no image.
@@ -45,7 +50,7 @@ def open_image(source: str | os.PathLike | BinaryIO | Mapping[str, Any], name: s
             source = io.BytesIO(answer.raise_for_status().content)
         elif isinstance(source, str) and source.startswith("data:"):
             source = io.BytesIO(base64.b64decode(source.partition(",")[2]))
-        return to_grey(upright(Image.open(source)))
+        return (convert or to_grey)(upright(Image.open(source)))
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise InputError(f"{name}: it could not be downloaded. ({error})") from None
     except FileNotFoundError:
@@ -107,7 +112,9 @@ def array_to_image(array: np.ndarray) -> Image.Image:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Any upright Pillow image of 8 bits or fewer a channel as 8-bit RGB, transparency on white."""
+    """Any upright Pillow image as 8-bit RGB: transparency on white, 16 bits and floats scaled down."""
+    if _is_deep(image):
+        image = to_grey(image)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
@@ -116,7 +123,12 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 def to_grey(image: Image.Image) -> Image.Image:
     """Any upright Pillow image as 8-bit grey: transparency on white, 16 bits and floats scaled down."""
-    if image.mode.startswith("I") or image.mode == "F":  # `convert` would clip these instead of scaling them
+    if _is_deep(image):
         array = np.asarray(image)
         return array_to_image(array.astype(np.uint16) if image.mode.startswith("I;16") else array)
     return (image if image.mode in ("1", "L") and not image.has_transparency_data else to_rgb(image)).convert("L")
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Whether it has more than 8 bits a channel: `convert` would clip these instead of scaling them."""
+    return image.mode.startswith("I") or image.mode == "F"

@@ -1,4 +1,4 @@
-"""Image processor and tokenizer of HTR-ConvText in one."""
+"""Image processor and tokenizer of HTR-ConvText, and of other networks that read lines by CTC, in one."""
 
 import re
 from collections.abc import Sequence
@@ -85,7 +85,7 @@ class HTRConvTextProcessor(LineProcessor):
         else:
             images = f"Lines become grey and {height} pixels high{scale}; wider than {width} pixels they are squeezed."
         return ModelDescription(
-            architecture="[HTR-ConvText](https://arxiv.org/abs/2512.05021), CTC over frames of the line",
+            architecture=f"{model.paper}, CTC over frames of the line",
             auto_model="AutoModelForCTC",
             parameters=sum(
                 parameter.numel() for name, parameter in model.named_parameters() if not for_training.match(name)
@@ -100,7 +100,7 @@ class HTRConvTextProcessor(LineProcessor):
                 "Hands, languages and centuries that are unlike its training data are read worse: measure it on yours.",
                 "The score of a line is the mean probability of its characters, not that of the line being right.",
             ),
-            tags=("htr", "handwriting", "ctc", "htr-convtext"),
+            tags=("htr", "handwriting", "ctc", model.config.model_type.replace("_", "-")),
         )
 
 

@@ -5,6 +5,7 @@ import os
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 from transformers import PreTrainedTokenizer
 
@@ -43,6 +44,7 @@ class CharacterTokenizer(PreTrainedTokenizer):
             Names of the special tokens with the ids 1, 2 …; for subclasses.
     """
 
+    published: ClassVar[dict[str, str]] = {}  # the alphabets of published checkpoints, by name
     vocab_files_names = VOCAB_FILES_NAMES
     model_input_names = ["input_ids", "attention_mask"]
 
@@ -131,6 +133,18 @@ class CharacterTokenizer(PreTrainedTokenizer):
             counts.update(unicodedata.normalize(form, text) if form else text)
         charset = sorted(character for character, count in counts.items() if count >= min_count)
         return cls.from_charset([character for character in charset if character not in "\r\n"], **kwargs)
+
+    @classmethod
+    def from_published(cls, name: str, **kwargs) -> "CharacterTokenizer":
+        """
+        A tokenizer with the alphabet of a published checkpoint, one of `published`.
+
+        Raises:
+            InputError: if the name is none of these.
+        """
+        if name not in cls.published:
+            raise InputError(f"Unknown alphabet {name!r}: choose one of {', '.join(cls.published)}.")
+        return cls.from_charset(cls.published[name], **kwargs)
 
     def add_characters(self, characters: Iterable[str], strict: bool = False) -> int:
         """

@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("htr_convtext", "modeling_htr_convtext", "processing")
+PACKAGES = ("htr_convtext", *sorted(folder.name for folder in ROOT.glob("modeling_*")), "processing")
 
 
 def main() -> None:

@@ -18,8 +18,10 @@ from htr_convtext.data import load_lines, select_trainable
 from htr_convtext.evaluation import Prediction
 from htr_convtext.loading import load_model
 from htr_convtext.training import LineTrainer, LineTrainingArguments, character_metrics
+from modeling_attention_htr import AttentionHTRConfig, AttentionHTRForTextRecognition
 from modeling_htr_convtext import HTRConvTextConfig, HTRConvTextForCTC
-from processing import LinePipeline
+from modeling_htr_vt import HTRVTConfig, HTRVTForCTC
+from processing import AttentionHTRImageProcessor, AttentionHTRProcessor, AttentionHTRTokenizer, LinePipeline
 
 
 ROOT = Path(__file__).parent.parent
@@ -57,6 +59,16 @@ NANO = {
     "drop_path_rate": 0.0,
     "tcm_dropout": 0.0,
 }
+NANO_HTR_VT = {
+    "vocab_size": len(CHARSET) + 1,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 48,
+}
+
+
+NANO_ATTENTION_HTR = {"feature_size": 32, "hidden_size": 16}
 
 
 # --- models and pictures ---
@@ -65,7 +77,16 @@ NANO = {
 def build_model(**kwargs) -> HTRConvTextForCTC:
     """A network of some thousand parameters, none of them at its start value: zeros would hide mistakes."""
     torch.manual_seed(0)
-    model = HTRConvTextForCTC(HTRConvTextConfig(**{**NANO, **kwargs})).eval()
+    return off_its_start(HTRConvTextForCTC(HTRConvTextConfig(**{**NANO, **kwargs})).eval())
+
+
+def build_htr_vt(**kwargs) -> HTRVTForCTC:
+    """As `build_model`, of HTR-VT."""
+    torch.manual_seed(0)
+    return off_its_start(HTRVTForCTC(HTRVTConfig(**{**NANO_HTR_VT, **kwargs})).eval())
+
+
+def off_its_start(model: nn.Module) -> nn.Module:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)
@@ -73,6 +94,21 @@ def build_model(**kwargs) -> HTRConvTextForCTC:
             if name.endswith("running_var"):
                 buffer.uniform_(0.5, 1.5)
     return model
+
+
+def build_attention_htr(network: str = "attention-htr") -> tuple[AttentionHTRForTextRecognition, AttentionHTRProcessor]:
+    """A network of some thousand parameters that knows letters and digits, and its processor."""
+    torch.manual_seed(0)
+    config = AttentionHTRConfig.from_name(network, **NANO_ATTENTION_HTR)
+    end = {} if config.prediction == "attention" else {"eos_token": None}
+    tokenizer = AttentionHTRTokenizer.from_published("sensitive", **end)
+    config.vocab_size = len(tokenizer)
+    model = AttentionHTRForTextRecognition(config).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "transformation" not in name:  # else the spline would twist the image beyond recognition
+                parameter.add_(torch.randn_like(parameter) * 0.3)
+    return model, AttentionHTRProcessor(AttentionHTRImageProcessor(), tokenizer)
 
 
 def load_pipeline(folder=None) -> LinePipeline:

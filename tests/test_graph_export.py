@@ -5,7 +5,7 @@ import torch
 from transformers.exporters.configs import DynamoConfig
 from transformers.exporters.exporter_dynamo import DynamoExporter
 
-from tests.helpers import build_model
+from tests.helpers import build_htr_vt, build_model
 
 
 def padded_batch(widths: list[int], padded_width: int) -> dict[str, torch.Tensor]:
@@ -14,9 +14,9 @@ def padded_batch(widths: list[int], padded_width: int) -> dict[str, torch.Tensor
     return {"pixel_values": pixels, "pixel_mask": mask}
 
 
-@pytest.fixture(scope="module")
-def network_and_graph():
-    model = build_model()
+@pytest.fixture(scope="module", params=[build_model, build_htr_vt])
+def network_and_graph(request):
+    model = request.param()
     auto = torch.export.Dim.AUTO
     shapes = {"pixel_values": {0: auto, 3: auto}, "pixel_mask": {0: auto, 1: auto}}
     exported = DynamoExporter().export(model, padded_batch([64, 40], 64), DynamoConfig(dynamic_shapes=shapes))

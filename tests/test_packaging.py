@@ -13,7 +13,7 @@ from htr_convtext import __version__
 from tests.helpers import ROOT
 
 
-PACKAGES = ("htr_convtext", "modeling_htr_convtext", "processing")
+PACKAGES = ("htr_convtext", *sorted(folder.name for folder in ROOT.glob("modeling_*")), "processing")
 
 
 def run(*command, **options) -> subprocess.CompletedProcess:

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from htr_convtext.documents import PageLine, cut_line
+from htr_convtext.documents import PageLine, cut_box, cut_line
 from htr_convtext.documents.reading_order import order_regions
+from htr_convtext.errors import InputError
 from tests.helpers import draw_line
 
 
@@ -125,3 +126,20 @@ def test_ids_and_outlines_of_regions():
     assert [line.id for line in region.lines] == ["r1_l1", "r1_l2"]
     assert region.polygon == [(0, 20), (200, 20), (200, 70), (0, 70)]
     assert order_regions([]) == []
+
+
+def test_box_that_is_not_turned_is_that_part_of_the_page():
+    page = Image.new("L", (100, 50), 255)
+    page.paste(draw_line("abc"), (10, 5))
+    assert cut_box(page, (35, 25), (50, 40), 0).tobytes() == page.crop((10, 5, 60, 45)).tobytes()
+    over_the_edge = np.asarray(cut_box(Image.new("L", (100, 50), 0), (0, 25), (40, 20), 0))
+    assert (over_the_edge[:, :19] == 255).all()
+    assert (over_the_edge[:, 21:] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("centre", "size"), [((50, 25), (0, 10)), ((50, 25), (10, -1)), ((50, 25), (9e9, 2)), ((500, 25), (20, 10))]
+)
+def test_boxes_that_cannot_be_cut(centre, size):
+    with pytest.raises(InputError):
+        cut_box(Image.new("L", (100, 50)), centre, size, 30)

@@ -145,7 +145,8 @@ def url(tmp_path_factory):
     """The app as a Space runs it: from a folder of its own, where nothing else of this repository is in reach."""
     folder, uploads = tmp_path_factory.mktemp("built") / "space", tmp_path_factory.mktemp("uploads")
     run_script("build_space.py", "--output", folder)
-    for package in ("htr_convtext", "modeling_htr_convtext", "processing"):  # not those that are installed
+    # Not those that are installed.
+    for package in ("htr_convtext", *(each.name for each in ROOT.glob("modeling_*")), "processing"):
         assert (folder / package / "__init__.pyi").exists()
     assert (folder / "htr_convtext" / "py.typed").exists()
     # What is installed here for other purposes and not in a Space.

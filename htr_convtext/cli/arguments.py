@@ -44,13 +44,29 @@ def add_reading(parser: argparse.ArgumentParser, batch_size: int = 8) -> None:
         "--decoder",
         choices=DECODERS,
         default="greedy",
-        help="greedy: the best class of each frame; beam: the most probable text, needs pip install "
-        "'htr-convtext[beam]' (default: greedy)",
+        help="greedy: the most probable step by step; beam: the most probable text, needs pip install "
+        "'htr-convtext[beam]' for CTC (default: greedy)",
     )
     parser.add_argument(
         "--batch-size", type=positive_int, default=batch_size, help="lines read at once (default: %(default)s)"
     )
     parser.add_argument("--device", help="cpu, cuda, cuda:1, mps … (default: an accelerator if there is one)")
+
+
+def add_source_options(parser: argparse.ArgumentParser) -> None:
+    """`--words`, `--partition` and what else `load_lines` takes besides a source; `source_options` gives it to it."""
+    parser.add_argument("--words", action="store_true", help="take words, not lines; a source without any is refused")
+    parser.add_argument("--partition", metavar="DIR", help="folder of the lists that split IAM words")
+    parser.add_argument("--image-column", metavar="NAME", help="column of images, where it is not found by its name")
+    parser.add_argument("--text-column", metavar="NAME", help="column of texts, where it is not found by its name")
+    parser.add_argument("--image-root", metavar="DIR", help="folder of the images of lists, tables, IAM and Imgur5K")
+
+
+def source_options(settings: argparse.Namespace) -> dict:
+    """What `add_source_options` asked for, for `load_lines`."""
+    return {
+        name: getattr(settings, name) for name in ("words", "partition", "image_column", "text_column", "image_root")
+    }
 
 
 def open_output(path: str | None) -> contextlib.AbstractContextManager[TextIO]:

@@ -4,18 +4,31 @@ Examples:
     %(prog)s Teklia/IAM-line --output data/iam --charset iam
     %(prog)s pages --output data/mine --split-by page
     %(prog)s letters minutes.tsv --output data/both --text-policy policy.json --drop-duplicates
+    %(prog)s --words iam --partition RWTH_partition --output data/iam_words
+    %(prog)s --words IMGUR5K-Handwriting-Dataset --output data/imgur5k
 
 A source is a Hub id; Parquet; an image folder with metadata.jsonl; a .ln list with a .txt beside each image; a table of
-image name, tab and text; an LMDB store of the scene-text layout; or PAGE-XML or ALTO files with their page images. The
-splits are named by its files or folders. Lines without text and unreadable images are left out, and every one of them
-is named in report.json; the same image in two splits is reported and stays, unless --drop-duplicates.
+image name, tab and text; an LMDB store of the scene-text layout; PAGE-XML or ALTO files with their page images; IAM
+words; or Imgur5K. The splits are named by its files or folders. Lines without text and unreadable images are left out,
+and every one of them is named in report.json; the same image in two splits is reported and stays, unless
+--drop-duplicates.
+
+Words: --words takes those that PAGE-XML (Word) or ALTO (String) marks, in place of the lines. The other two sources are
+words with or without it:
+  IAM words  words.txt (or ascii/words.txt) and words/a01/a01-000u/a01-000u-00-00.png … of its owners. --partition has a
+             list for each split, called after it (train.uttlist): an id of a form, a line or a word in each row. The
+             lists behind the published scores (RWTH; 47,981 words to train on, 7,554 for validation, 20,305 for test)
+             name words: RWTH_partition of github.com/omni-us/research-seq2seq-HTR. Of the forms and lines of other
+             lists, words that are marked err stay out.
+  Imgur5K    imgur5k_annotations_{train,val,test}.json (or the folder dataset_info) of its owners, and the images that
+             their program downloads: beside it, in images, or in --image-root. Its licence is CC BY-NC 4.0.
 """
 
 import argparse
 
 from htr_convtext.charsets import CHARSET_HELP
 
-from .arguments import new_parser
+from .arguments import add_source_options, new_parser, source_options
 
 
 def parse(words: list[str], prog: str) -> argparse.Namespace:
@@ -43,9 +56,7 @@ def parse(words: list[str], prog: str) -> argparse.Namespace:
     parser.add_argument(
         "--drop-duplicates", action="store_true", help="keep an image once: in test, else validation, else train"
     )
-    parser.add_argument("--image-column", metavar="NAME", help="column of images, where it is not found by its name")
-    parser.add_argument("--text-column", metavar="NAME", help="column of texts, where it is not found by its name")
-    parser.add_argument("--image-root", metavar="DIR", help="folder of the images of lists and tables")
+    add_source_options(parser)
     return parser.parse_args(words)
 
 
@@ -65,9 +76,7 @@ def run(settings: argparse.Namespace) -> int:
         seed=settings.seed,
         max_height=settings.max_height,
         drop_duplicates=settings.drop_duplicates,
-        image_column=settings.image_column,
-        text_column=settings.text_column,
-        image_root=settings.image_root,
+        **source_options(settings),
     )
     print(report.summary())
     print(f"{settings.output}: {report.lines} lines; more in report.md")

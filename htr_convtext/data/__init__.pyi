@@ -3,6 +3,7 @@ from .augmentation import LineAugmentation as LineAugmentation
 from .augmentation import augment_normalized as augment_normalized
 from .augmentation import preview_augmentations as preview_augmentations
 from .lines import select_trainable as select_trainable
+from .lmdb_writer import write_lmdb as write_lmdb
 from .preparation import prepare_lines as prepare_lines
 from .report import DataReport as DataReport
 from .sampler import SimilarWidthSampler as SimilarWidthSampler

@@ -25,15 +25,20 @@ from .items import LineItems, code_stamp, file_stamp
 logger = logging.getLogger(__name__)
 
 
-def read_pages(files: list[Path], folder: Path) -> LineItems:
+def read_pages(files: list[Path], folder: Path, words: bool = False) -> LineItems:
     """
     The lines of some pages, with `page` (the way from `folder` to the XML file, without suffix) and `line_id`.
 
     A file that is no page or has no image is left out, as is a line without text, or without polygon and baseline, and
     an ALTO file of an image that has PAGE-XML too: Transkribus exports both. The images are opened when the lines are
     made; of an image that cannot be read every line is an empty image.
+
+    Args:
+        words: Whether to take the words that the files mark instead of the lines; what is marked as a word but holds
+            several, as whole lines are in ALTO of many programs, is left out.
     """
-    found = LineItems([], columns=["page", "line_id"], generate=cut_lines)
+    unit = "word" if words else "line"
+    found = LineItems([], columns=["page", f"{unit}_id"], generate=cut_lines)
     # `datasets` keeps what was cut out: not for other code, nor what this Pillow could not open for another.
     code = code_stamp([Path(__file__), *Path(htr_convtext.documents.__file__).parent.glob("*.py")])
     maker = [code, PIL_VERSION, PILImage.MAX_IMAGE_PIXELS]
@@ -43,20 +48,17 @@ def read_pages(files: list[Path], folder: Path) -> LineItems:
     left_out: dict[Path, list[tuple[str, str]]] = {}
     for file in files:
         try:
-            page = read_page(file)
+            page = read_page(file, words)
             image = find_page_image(file, page.image)
         except (OSError, InputError) as error:
             left_out[file] = [(str(file), str(error).removeprefix(f"{file}: "))]
             continue
         name = file.relative_to(folder).with_suffix("").as_posix()
-        left_out[file] = [
-            (f"{name}#{line.id}", "no polygon or baseline" if line.text.strip() else "no text")
-            for line in page.lines
-            if not is_usable(line)
-        ]
+        reasons = [(f"{name}#{line.id}", reason_against(line, unit)) for line in page.lines]
+        left_out[file] = [(line, reason) for line, reason in reasons if reason]
         if not page.lines:
-            left_out[file].append((str(file), "a page without lines"))
-        has_lines = any(map(is_usable, page.lines))
+            left_out[file].append((str(file), f"a page without {unit}s"))
+        has_lines = len(left_out[file]) < len(reasons)
         if page.format == "alto":
             alto.add(file)
         if has_lines or file in alto:
@@ -67,6 +69,7 @@ def read_pages(files: list[Path], folder: Path) -> LineItems:
                 "xml": str(file),
                 "image": str(image),
                 "page": name,
+                "unit": unit,
                 # As bytes they are small, and `datasets` makes its hash of the items in no time.
                 "content": pickle.dumps(replace(page, source=None)),
                 "stamp": stamp,
@@ -80,8 +83,13 @@ def read_pages(files: list[Path], folder: Path) -> LineItems:
     return found
 
 
-def is_usable(line: PageLine) -> bool:
-    return bool(line.text.strip() and (line.polygon or line.baseline))
+def reason_against(line: PageLine, unit: str) -> str | None:
+    """Why a line, or a word, cannot be used, if it cannot."""
+    if not line.text.strip():
+        return "no text"
+    if unit == "word" and len(line.text.split()) > 1:
+        return "several words in one"
+    return None if line.polygon or line.baseline else "no polygon or baseline"
 
 
 def cut_lines(items: list[dict]) -> Iterator[dict]:
@@ -94,7 +102,9 @@ def cut_lines(items: list[dict]) -> Iterator[dict]:
         except InputError as error:
             logger.warning("%s: %s; its lines are empty images.", item["xml"], error)
             image = None
-        for line in filter(is_usable, page.lines):
+        for line in page.lines:
+            if reason_against(line, item["unit"]):
+                continue
             name = f"{item['page']}#{line.id}"
             content = {"bytes": b"", "path": name}
             if image is not None:
@@ -106,4 +116,4 @@ def cut_lines(items: list[dict]) -> Iterator[dict]:
                     buffer = io.BytesIO()
                     crop.save(buffer, "PNG")
                     content["bytes"] = buffer.getvalue()
-            yield {"image": content, "text": line.text, "page": item["page"], "line_id": line.id}
+            yield {"image": content, "text": line.text, "page": item["page"], f"{item['unit']}_id": line.id}

@@ -4,7 +4,7 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -23,18 +23,15 @@ from datasets import (
 from htr_convtext.errors import InputError
 
 from .columns import find_image_column, find_text_column
-from .items import LineItems
+from .iam_words import find_word_list, iam_word_readers, read_iam_words
+from .imgur5k import find_annotations, imgur5k_readers, read_imgur5k
 from .lists import read_ln, read_table
 from .lmdb_store import read_lmdb
 from .pages import read_pages
+from .split_names import SPLIT_NAMES, split_of
 
 
-# The names that `datasets` knows too.
-SPLIT_NAMES = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
-    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
-}
+HAVE_WORDS = {read_iam_words, read_imgur5k, read_pages}
 NO_IMAGE = {"bytes": b"", "path": None}  # opening it is an error that is counted
 logger = logging.getLogger(__name__)
 
@@ -46,6 +43,8 @@ def load_lines(
     image_column: str | None = None,
     text_column: str | None = None,
     image_root: str | os.PathLike | None = None,
+    words: bool = False,
+    partition: str | os.PathLike | None = None,
     streaming: bool = False,
     skipped: list[tuple[str, str, str]] | None = None,
 ) -> Dataset | DatasetDict | IterableDataset | IterableDatasetDict | None:
@@ -61,14 +60,21 @@ def load_lines(
             - `.ln` lists: one image name a line, the text in a `.txt` beside each image; a file or a folder of them;
             - tables with tabs, `.tsv` or `.txt`: image name and text, or more columns under a header; likewise;
             - LMDB with `num-samples`, `image-%09d` and `label-%09d`: a folder with `data.mdb`;
-            - PAGE-XML or ALTO files and their page images, a file or a folder; lines are cut out by their polygons.
+            - PAGE-XML or ALTO files and their page images, a file or a folder; lines are cut out by their polygons;
+            - IAM words: a folder with the owners' `words.txt` and their images in `words`;
+            - Imgur5K: `imgur5k_annotations_*.json`, a file or their folder, and the images beside it.
 
             Splits are named by the files (`val.ln`), or by sub-folders; what is not named is `train`. `val`, `valid`
             and `dev` are `validation`.
         split: The split to load; by default all.
         image_column: The column of images, where it cannot be found by its type or name; in tables, of their names.
         text_column: The column of texts, where it cannot be found by its name.
-        image_root: Folder of the images of lists and tables; by default the folder of the list or those in it.
+        image_root: Folder of the images of lists, tables, IAM words and Imgur5K; by default that of the list or those
+            in it.
+        words: Whether to take words: the ones that pages mark, instead of their lines. IAM words and Imgur5K are words
+            anyway; other sources are refused.
+        partition: Of IAM words, a folder of lists of forms, lines or words, one list a split; without it all are
+            `train`.
         streaming: Whether to read while iterating, rather than before.
         skipped: Is given split, name and reason of each item that was left out. They are also logged, as a warning.
 
@@ -84,7 +90,16 @@ def load_lines(
     wanted = split and SPLIT_NAMES.get(split, split)
     loaded, reasons = {}, Counter()
     try:
-        readers = split_readers(path, image_root, image_column, text_column) if path.exists() else None
+        readers = None
+        if path.exists():
+            readers = word_readers(path, image_root, partition)
+            readers = readers or split_readers(path, image_root, image_column, text_column, words)
+        kinds = {read.func for read in readers.values()} if readers else {load_native}
+        if words and not kinds <= HAVE_WORDS:
+            state = "no words are marked there" if path.exists() else "there is no such file or folder"
+            raise InputError(f"{source}: {state}; words come from IAM words, Imgur5K, PAGE-XML and ALTO.")
+        if partition is not None and kinds != {read_iam_words}:
+            raise InputError(f"{source}: a partition is for IAM words, a folder with words.txt; this is none.")
         if readers is None:
             for name, lines in load_native(source, streaming).items():
                 if wanted in (None, name):
@@ -126,12 +141,6 @@ def load_sources(sources: Iterable[str | os.PathLike], split: str) -> Dataset:
     return concatenate_datasets(parts)
 
 
-def split_of(name: str) -> str | None:
-    """The split that a file name such as `val` or `lines-dev-2` speaks of, if it does."""
-    words = re.split(r"[^a-z]+", name.lower())
-    return next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), None)
-
-
 def split_folders(folder: Path) -> list[tuple[str, Path]]:
     """A folder and those in it that have the name of a split, each with its split."""
     inner = [path for path in sorted(folder.iterdir()) if path.name.lower() in SPLIT_NAMES and path.is_dir()]
@@ -139,11 +148,25 @@ def split_folders(folder: Path) -> list[tuple[str, Path]]:
     return [(own, folder), *((SPLIT_NAMES[path.name.lower()], path) for path in inner)]
 
 
+def word_readers(
+    path: Path, image_root: str | os.PathLike | None, partition: str | os.PathLike | None
+) -> dict[str, partial] | None:
+    """For each split of IAM words or Imgur5K a function that reads it; `None` if `path` is neither."""
+    iam_words = find_word_list(path)
+    if iam_words is not None:
+        return iam_word_readers(iam_words, partition, image_root)
+    return imgur5k_readers(find_annotations(path), image_root) or None
+
+
 def split_readers(
-    path: Path, image_root: str | os.PathLike | None, image_column: str | None, text_column: str | None
-) -> dict[str, Callable[[], LineItems]] | None:
+    path: Path,
+    image_root: str | os.PathLike | None,
+    image_column: str | None,
+    text_column: str | None,
+    words: bool = False,
+) -> dict[str, partial] | None:
     """
-    For each split a function that reads it; `None` for what `datasets` itself reads.
+    For each split of lists, tables, stores or pages a function that reads it; `None` for what `datasets` itself reads.
 
     Raises:
         InputError: if it is a file of no known kind, or two lists or stores are of one split.
@@ -160,7 +183,7 @@ def split_readers(
         if suffix in read_list:
             return {split_of(path.stem) or "train": partial(read_list[suffix], path)}
         if suffix == ".xml":
-            return {"train": partial(read_pages, [path], path.parent)}
+            return {"train": partial(read_pages, [path], path.parent, words)}
         raise InputError(f"{path}: not a list (.ln, .tsv, .txt), a page (.xml) or a Parquet file.")
 
     folders = split_folders(path)
@@ -185,7 +208,7 @@ def split_readers(
     for file in sorted(file for file in path.rglob("*") if file.suffix.lower() == ".xml"):
         split = splits.get(file.relative_to(path).parts[0], folders[0][0])
         pages.setdefault(split, []).append(file)
-    return {split: partial(read_pages, files, path) for split, files in pages.items()} or None
+    return {split: partial(read_pages, files, path, words) for split, files in pages.items()} or None
 
 
 def add_reader(readers: dict[str, partial], split: str, reader: partial) -> None:

@@ -4,6 +4,7 @@ from .formats import SUFFIXES as SUFFIXES
 from .formats import format_pages as format_pages
 from .formats import to_jsonl as to_jsonl
 from .geometry import LineCut as LineCut
+from .geometry import cut_box as cut_box
 from .geometry import cut_line as cut_line
 from .layout import in_pixels as in_pixels
 from .page import Page as Page

@@ -42,6 +42,11 @@ def bounding_box(points: Points) -> tuple[float, float, float, float]:
     return min(across), min(down), max(across), max(down)
 
 
+def has_area(polygon: Points) -> bool:
+    left, top, right, bottom = bounding_box(polygon or [(0, 0)])
+    return len(set(polygon)) > 2 and left < right and top < bottom
+
+
 def scale_points(points: Points, across: float, down: float) -> Points:
     return [(x * across, y * down) for x, y in points]
 
@@ -102,12 +107,38 @@ def cut_line(image: Image.Image, polygon: Points, baseline: Points = ()) -> Line
     mask = Image.new("L", crop.size)
     ImageDraw.Draw(mask).polygon([(x - left, y - top) for x, y in polygon], fill=255)
     crop = Image.composite(crop, Image.new("L", crop.size, 255), mask)
-    course = _course(polygon, baseline)
+    course = course_of(polygon, baseline)
     if np.ptp(course[:, 1]) <= STRAIGHT * _thickness(polygon, course):
         columns = np.arange(right - left + 1.0)
         path = np.stack([columns + left, np.full_like(columns, top)], 1)
         return LineCut(crop, path, np.tile([0.0, 1.0], (len(path), 1)), 0.0, float(bottom - top))
     return _straightened(crop, np.array([left, top]), polygon, course)
+
+
+def cut_box(image: Image.Image, centre: tuple[float, float], size: tuple[float, float], angle: float) -> Image.Image:
+    """
+    Cuts a rotated box out of a page, turned upright; what lies outside of the page is white.
+
+    Args:
+        image: 8-bit grey (`L`).
+        centre: In pixels.
+        size: Width and height, along and across the text, in pixels.
+        angle: How far the box is turned, in degrees counterclockwise as one sees it.
+
+    Raises:
+        InputError: if the box has no area, or none of it lies within the image, or it is larger than the image is.
+    """
+    (x, y), (width, height) = centre, size
+    if not (width > 0 and height > 0 and max(width, height) <= 2 * math.hypot(*image.size)):
+        raise InputError(f"a box of {width:g} × {height:g} pixels")
+    cosine, sine = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    reach = (abs(width * cosine) + abs(height * sine)) / 2, (abs(width * sine) + abs(height * cosine)) / 2
+    _box_within(image, [(x - reach[0], y - reach[1]), (x + reach[0], y + reach[1])])
+    # From a point of the cut to one of the page, y pointing down in both: along the text and across it.
+    left, top = x - (width * cosine + height * sine) / 2, y - (-width * sine + height * cosine) / 2
+    way = (cosine, sine, left, -sine, cosine, top)
+    shape = (max(1, round(width)), max(1, round(height)))
+    return image.transform(shape, Image.Transform.AFFINE, way, Image.Resampling.BICUBIC, fillcolor=255)
 
 
 def _box_within(image: Image.Image, polygon: Points) -> tuple[int, int, int, int]:
@@ -119,7 +150,7 @@ def _box_within(image: Image.Image, polygon: Points) -> tuple[int, int, int, int
     return box
 
 
-def _course(polygon: Points, baseline: Points) -> np.ndarray:
+def course_of(polygon: Points, baseline: Points = ()) -> np.ndarray:
     """The way of a line from left to right, `(points, 2)`: its baseline, or else the middle of its polygon."""
     points = np.array(baseline, dtype=float).reshape(-1, 2)
     if len(points) > 1 and np.ptp(points[:, 0]) > 0:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from htr_convtext.errors import InputError
 
-from .geometry import Points, bounding_box, scale_points
+from .geometry import Points, bounding_box, has_area, scale_points
 from .page import Page, PageLine
 
 
@@ -50,7 +50,7 @@ def in_pixels(page: Page, image: Image.Image) -> Page:
 
 def _outlines(lines: Sequence[PageLine]) -> list[Points]:
     """The polygons of lines; where there is a baseline, but no polygon with an area, a band around it."""
-    has_outline = [_has_area(line.polygon) or not line.baseline for line in lines]
+    has_outline = [has_area(line.polygon) or not line.baseline for line in lines]
     if all(has_outline):
         return [line.polygon for line in lines]
     distances = sorted(_to_nearest([line.baseline for line in lines if line.baseline]))
@@ -65,11 +65,6 @@ def _outlines(lines: Sequence[PageLine]) -> list[Points]:
         below = [(x, y + BELOW * spacing) for x, y in line.baseline]
         outlines.append([*above, *below[::-1]])
     return outlines
-
-
-def _has_area(polygon: Points) -> bool:
-    left, top, right, bottom = bounding_box(polygon or [(0, 0)])
-    return len(set(polygon)) > 2 and left < right and top < bottom
 
 
 def _to_nearest(baselines: Sequence[Points]) -> list[float]:

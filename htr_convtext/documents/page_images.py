@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from htr_convtext.errors import InputError
-from processing.images import to_grey, to_rgb, upright
+from processing.images import to_rgb, upright
 
 
 PDF_DPI = 300
@@ -97,9 +97,7 @@ class PageImages:
                 raise Image.DecompressionBombError(
                     f"{image.width} × {image.height}, more than {self.max_pixels // 10**6} million"
                 )
-            image = upright(image)
-            deep = image.mode.startswith("I") or image.mode == "F"  # more than 8 bits, which only `to_grey` scales
-            return to_rgb(to_grey(image) if deep else image)
+            return to_rgb(upright(image))
 
     def _render(self, index: int) -> Image.Image:
         with PDFIUM, self._pdf() as document:

@@ -2,14 +2,15 @@
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from htr_convtext.errors import InputError
 
-from .geometry import Points, parse_number, parse_points
+from .geometry import Points, course_of, has_area, parse_number, parse_points
 from .page import Page, PageLine, Region
 
 
@@ -25,9 +26,13 @@ class NotAPageError(InputError):
     """An XML file of another kind."""
 
 
-def read_page(path: str | os.PathLike) -> Page:
+def read_page(path: str | os.PathLike, words: bool = False) -> Page:
     """
     Reads a PAGE-XML or ALTO file. External entities are refused.
+
+    Args:
+        words: Whether to give the words (PAGE-XML `Word`, ALTO `String`) in place of the lines, each as a line of its
+            own; their baseline is that of the line they are in, or its middle.
 
     Raises:
         OSError: if there is no such file.
@@ -51,7 +56,7 @@ def read_page(path: str | os.PathLike) -> Page:
     }[page_format]
     try:
         width, height = (parse_number(pages[0].get(name, "0")) for name in sizes)
-        regions = read(pages[0])
+        regions = read(pages[0], words)
     except (ValueError, TypeError) as error:
         raise InputError(f"{path}: damaged {_local_name(root)}. ({error})") from None
     return Page(_image_of(root, pages[0]), width, height, regions, format=page_format, source=source)
@@ -130,20 +135,36 @@ def root_name(path: str | os.PathLike) -> str | None:
     return _local_name(root)
 
 
-def _regions_of_page_xml(page: "_Element") -> list[Region]:
-    def read_line(line: "_Element") -> PageLine:
-        return PageLine(
+def _word_lines(line: PageLine, words: Iterable[tuple[str, Points]]) -> list[PageLine]:
+    """The words of a line, given by text and polygon, as lines."""
+    baseline = line.baseline
+    if not baseline and has_area(line.polygon):
+        baseline = [(x, y) for x, y in course_of(line.polygon).tolist()]
+    return [
+        # A baseline stands for a polygon that has no area: here it would be that of the whole line.
+        PageLine(f"{line.id}_word_{number}", text, polygon, baseline if has_area(polygon) else [])
+        for number, (text, polygon) in enumerate(words, 1)
+    ]
+
+
+def _regions_of_page_xml(page: "_Element", words: bool) -> list[Region]:
+    def read_line(line: "_Element") -> list[PageLine]:
+        whole = PageLine(
             id=ids[line],
             text=_text_of_page_xml(line),
             polygon=_points_of_page_xml(line.find("{*}Coords")),
             baseline=_points_of_page_xml(line.find("{*}Baseline")),
         )
+        if not words:
+            return [whole]
+        parts = line.findall("{*}Word")
+        return _word_lines(whole, [(_text_of_page_xml(p), _points_of_page_xml(p.find("{*}Coords"))) for p in parts])
 
     ids = line_ids(page)
     order = _reading_order(page)
     found = sorted(_lines_by_parent(page), key=lambda item: order(item[0]))
     return [
-        Region(parent.get("id", ""), _points_of_page_xml(parent.find("{*}Coords")), list(map(read_line, lines)))
+        Region(parent.get("id", ""), _points_of_page_xml(parent.find("{*}Coords")), list(chain(*map(read_line, lines))))
         for parent, lines in found
     ]
 
@@ -214,18 +235,21 @@ def _points_of_page_xml(element: "_Element | None") -> Points:
     return parse_points(element.get("points"))
 
 
-def _regions_of_alto(page: "_Element") -> list[Region]:
-    def read_line(line: "_Element") -> PageLine:
-        return PageLine(
+def _regions_of_alto(page: "_Element", words: bool) -> list[Region]:
+    def read_line(line: "_Element") -> list[PageLine]:
+        whole = PageLine(
             id=ids[line],
             text=_text_of_alto(line),
             polygon=_polygon_of_alto(line),
             baseline=_baseline_of_alto(line),
         )
+        if not words:
+            return [whole]
+        return _word_lines(whole, [(p.get("CONTENT", ""), _polygon_of_alto(p)) for p in line.findall("{*}String")])
 
     ids = line_ids(page)
     return [
-        Region(parent.get("ID", ""), _polygon_of_alto(parent), list(map(read_line, lines)))
+        Region(parent.get("ID", ""), _polygon_of_alto(parent), list(chain(*map(read_line, lines))))
         for parent, lines in _lines_by_parent(page)
     ]
 

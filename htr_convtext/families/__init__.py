@@ -6,11 +6,17 @@ checkpoints, and what a line needs to be trained on. All else of the library kno
 from typing import Any
 
 from ..errors import InputError
+from .attention_htr import AttentionHTRFamily
 from .family import Family
 from .htr_convtext import HTRConvTextFamily
+from .htr_vt import HTRVTFamily
+from .vision_encoder_decoder import VisionEncoderDecoderFamily
 
 
-FAMILIES: dict[str, Family] = {family.model_type: family for family in (HTRConvTextFamily(),)}
+FAMILIES: dict[str, Family] = {
+    family.model_type: family
+    for family in (HTRConvTextFamily(), AttentionHTRFamily(), HTRVTFamily(), VisionEncoderDecoderFamily())
+}
 DEFAULT_FAMILY = FAMILIES["htr_convtext"]
 
 

@@ -1,11 +1,14 @@
 """What the library asks of a family of models."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from PIL import Image
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
+
+from processing.model_facts import ModelFacts
 
 from ..decoding import choose_decoder
 from ..errors import InputError
@@ -115,9 +118,9 @@ class Family(ABC):
         """Of each image `text`, `score` and `characters`: of each `char`, `score`, `start` and `end`, its columns."""
         return processor.recognize(model, images, decoder)
 
-    def decoder(self, name: str) -> Any:
+    def decoder(self, name: str, config: PreTrainedConfig) -> Any:
         """
-        What `recognize` takes to decode greedily (`"greedy"`) or by a beam search (`"beam"`).
+        What `recognize` takes to decode greedily (`"greedy"`) or by a beam search (`"beam"`) with a model of `config`.
 
         Raises:
             InputError: if there is none of this name, or it is not installed.
@@ -127,6 +130,14 @@ class Family(ABC):
     def charset(self, processor: ProcessorMixin) -> str | None:
         """The characters that a model can write, or `None` if that cannot be told."""
         return processor.tokenizer.charset
+
+    # --- saving ---
+
+    def write_model_card(
+        self, folder: str | os.PathLike, model: PreTrainedModel, processor: ProcessorMixin, facts: ModelFacts | None
+    ) -> None:
+        """Writes the card of a model to a folder, before it is saved there; see `processing/model_card.py`."""
+        processor.write_model_card(folder, model, facts)
 
     # --- published checkpoints ---
 
@@ -148,6 +159,10 @@ class Family(ABC):
             InputError: names the setting that is missing or has no meaning for the family.
         """
         raise NotImplementedError
+
+    def training_sets(self, name: str) -> tuple[str, ...]:
+        """What a published checkpoint was trained on, where its file name tells."""
+        return ()
 
     def refuse_unknown(self, settings: Mapping[str, Any], known: Sequence[str]) -> None:
         """Raises an `InputError` that names the settings that are not among `known`."""

@@ -10,7 +10,7 @@ import torch
 
 from modeling_htr_convtext import HTRConvTextConfig, HTRConvTextForCTC
 
-from ..checkpoint_files import CheckpointError, tensors_of
+from ..checkpoint_files import CheckpointError, check_state_dict, tensors_of
 
 
 # Published name → ours, applied in this order.
@@ -126,18 +126,6 @@ def convert_checkpoint(
             "was trained with another alphabet."
         )
     model = HTRConvTextForCTC(HTRConvTextConfig(vocab_size=vocab_size, use_tcm=keep_tcm)).eval()
-    expected = model.state_dict()
-    problems = {
-        "missing": sorted(set(expected) - set(state_dict)),
-        "unexpected": sorted(set(state_dict) - set(expected)),
-        "of another shape": [
-            f"{name} {tuple(tensor.shape)} instead of {tuple(expected[name].shape)}"
-            for name, tensor in state_dict.items()
-            if name in expected and tensor.shape != expected[name].shape
-        ],
-    }
-    if any(problems.values()):
-        lists = [f"{len(names)} {kind}: {', '.join(names)}" for kind, names in problems.items() if names]
-        raise CheckpointError("The checkpoint does not fit the published network. Tensors " + "; ".join(lists) + ".")
+    check_state_dict(state_dict, model)
     model.load_state_dict(state_dict)
     return model

@@ -35,7 +35,9 @@ class ModelArguments:
         metavar="DIR",
     )
     size: str | None = _setting(
-        "network: tiny, small or base (default: tiny); a saved model has its own", metavar="NAME"
+        "network: tiny, small, base or htr-vt; of words attention-htr, crnn, grcnn, rosetta or tps-resnet-bilstm-ctc "
+        "(default: tiny); a saved model has its own",
+        metavar="NAME",
     )
     image_preparation: Literal["aspect", "published"] | None = _setting(
         "aspect: lines keep their shape (default); published: squashed and padded to 64 x 512 pixels",

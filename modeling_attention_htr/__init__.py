@@ -1,0 +1,6 @@
+"""AttentionHTR, CRNN and their kin: the files that travel with saved weights."""
+
+import lazy_loader
+
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

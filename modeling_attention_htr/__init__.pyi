@@ -1,0 +1,4 @@
+from .configuration_attention_htr import AttentionHTRConfig as AttentionHTRConfig
+from .modeling_attention_htr import AttentionHTRForTextRecognition as AttentionHTRForTextRecognition
+from .modeling_attention_htr import AttentionHTRModel as AttentionHTRModel
+from .modeling_attention_htr import AttentionHTRPreTrainedModel as AttentionHTRPreTrainedModel

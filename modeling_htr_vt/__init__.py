@@ -1,0 +1,6 @@
+"""The HTR-VT network: the files that travel with saved weights."""
+
+import lazy_loader
+
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
