@@ -102,7 +102,8 @@ def train(
     check_weights(training_arguments, splits["train"], "of the lines that can be used: ")
     dropped = processor.tokenizer.unknown_counts.most_common()
     logger.info("text policy: %s", policy)
-    logger.info("charset: %d characters; dropped from the texts: %s", len(processor.tokenizer.charset), dropped or "none")
+    charset = processor.tokenizer.charset
+    logger.info("charset: %d characters; dropped from the texts: %s", len(charset), dropped or "none")
     logger.info("network: %.2f M parameters", model.num_parameters() / 1e6)
 
     if arguments.model and checkpoint is None and training_arguments.eval_strategy != "no":
