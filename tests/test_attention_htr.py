@@ -256,6 +256,29 @@ def test_another_alphabet_keeps_what_was_learned(network):
         model.replace_vocabulary([1, 0, 2])
 
 
+@pytest.mark.parametrize("network", ["attention-htr", "crnn"])
+def test_words_are_learned_by_heart(network):
+    """With teacher forcing or CTC; then they are read without being told, greedily and by a beam search."""
+    words = ["Wort", "bei", "Tal", "er", "Rad", "um"]
+    torch.manual_seed(0)
+    config = AttentionHTRConfig.from_name(network, feature_size=64, hidden_size=48)
+    end = {} if network == "attention-htr" else {"eos_token": None}
+    tokenizer = AttentionHTRTokenizer.from_corpus(words, **end)
+    config.vocab_size = len(tokenizer)
+    model = AttentionHTRForTextRecognition(config).train()
+    processor = AttentionHTRProcessor(AttentionHTRImageProcessor(), tokenizer)
+    batch = processor([{"image": draw_line(word), "text": word} for word in words])
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    for _ in range(100):
+        optimizer.zero_grad()
+        model(**batch).loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 5)
+        optimizer.step()
+    for decoder in ("greedy", "beam"):
+        recognizer = Recognizer(model, processor, device="cpu", decoder=decoder)
+        assert [line.text for line in recognizer.read([draw_line(word) for word in words])] == words
+
+
 def test_wrong_images_and_configurations_are_named():
     with pytest.raises(ValueError, match=r"32 × 100 pixels.*32 × 64"):
         AttentionHTRModel(AttentionHTRConfig(**NANO_ATTENTION_HTR))(torch.zeros(1, 1, 32, 64))
