@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -64,9 +64,7 @@ def prepare_lines(
     Raises:
         InputError: names the source that cannot be loaded or split, the folder that has Parquet files, or the height.
     """
-    output, policy = Path(output), policy or TextPolicy()
-    if next(output.glob("*.parquet"), None):
-        raise InputError(f"{output}: there are Parquet files already; give another folder.")
+    output, policy = new_folder(output), policy or TextPolicy()
     if max_height < 0:
         raise InputError(f"The images cannot be {max_height} pixels high; 0 leaves them as they are.")
     sources, report = list(sources), DataReport(charset)
@@ -87,7 +85,27 @@ def prepare_lines(
             report.notes.append(f"{source}: has the splits {', '.join(data)} and keeps them")
         for split, lines in data.items():
             parts.setdefault(split, []).append(lines)
+    write_data_set(parts, output, report, policy, max_height, drop_duplicates)
+    return report
 
+
+def new_folder(path: str | os.PathLike) -> Path:
+    """The folder for a data set; an `InputError` if there are Parquet files in it."""
+    path = Path(path)
+    if next(path.glob("*.parquet"), None):
+        raise InputError(f"{path}: there are Parquet files already; give another folder.")
+    return path
+
+
+def write_data_set(
+    parts: Mapping[str, Sequence[Dataset]],
+    output: Path,
+    report: DataReport,
+    policy: TextPolicy,
+    max_height: int = 0,
+    drop_duplicates: bool = False,
+) -> None:
+    """Checks the lines of each split, adds them to the report, and writes all that `prepare_lines` writes."""
     output.mkdir(parents=True, exist_ok=True)
     features = features_of(lines for split in parts.values() for lines in split)
     columns = {name for split in parts.values() for lines in split for name in lines.column_names}
@@ -107,7 +125,6 @@ def prepare_lines(
         # The lines last: they are not to be trained on without the text policy that they were written by.
         for file in sorted(Path(folder).iterdir(), key=lambda file: file.suffix == ".parquet"):
             file.replace(output / file.name)
-    return report
 
 
 def features_of(parts: Iterable[Dataset]) -> Features:
@@ -125,7 +142,7 @@ def features_of(parts: Iterable[Dataset]) -> Features:
 
 def prepared_rows(
     split: str,
-    parts: list[Dataset],
+    parts: Sequence[Dataset],
     report: DataReport,
     policy: TextPolicy,
     max_height: int,

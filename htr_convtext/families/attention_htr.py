@@ -130,8 +130,11 @@ class AttentionHTRFamily(Family):
 
     # --- reading ---
 
+    def reads_frames(self, config: AttentionHTRConfig) -> bool:
+        return config.prediction == "ctc"
+
     def decoder(self, name: str, config: AttentionHTRConfig) -> Any:
-        if config.prediction == "attention" and name == "beam":
+        if name == "beam" and not self.reads_frames(config):
             return AttentionBeamSearch()
         return super().decoder(name, config)
 

@@ -119,6 +119,10 @@ class Family(ABC):
         """Of each image `text`, `score` and `characters`: of each `char`, `score`, `start` and `end`, its columns."""
         return processor.recognize(model, images, decoder)
 
+    def reads_frames(self, config: PreTrainedConfig) -> bool:
+        """Whether `recognize` takes a `Decoder`, which makes text of the probabilities of frames (CTC)."""
+        return True
+
     def decoder(self, name: str, config: PreTrainedConfig) -> Any:
         """
         What `recognize` takes to decode greedily (`"greedy"`) or by a beam search (`"beam"`) with a model of `config`.

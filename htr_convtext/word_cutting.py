@@ -1,0 +1,182 @@
+"""The words of lines: cut where a model sees the spaces of the ground truth."""
+
+import io
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset, Features, Image, Value
+from PIL import Image as PILImage
+from tqdm import tqdm
+
+from processing import UnknownCharacterError
+from processing.ctc import Hypothesis
+from processing.images import open_image
+
+from .data import DataReport, TextPolicy, load_lines
+from .data.preparation import new_folder, write_data_set
+from .decoding.alignment import align
+from .errors import InputError
+from .recognizer import BATCHES_AHEAD, Recognizer
+
+
+COLUMNS = ("text", "source", "page", "writer", "line")
+MIN_SCORE = 0.5
+
+
+def cut_words(
+    recognizer: Recognizer,
+    sources: Iterable[str | os.PathLike],
+    output: str | os.PathLike,
+    min_score: float = MIN_SCORE,
+    batch_size: int = 16,
+) -> DataReport:
+    """
+    Writes the words of all lines of some data sets as a data set, the splits as they were.
+
+    The ground truth of a line is aligned with what the model sees; between the last character before a space and the
+    first one after it the line is cut at the column with the least ink. Lines are left out, and counted in the report,
+    if the model does not know a character of theirs, has fewer frames than characters, or sees something else: if the
+    mean probability of their characters is below `min_score`.
+
+    Args:
+        recognizer: With a model that reads by CTC over frames.
+        output: A folder without Parquet files, written as `prepare_lines` writes it; the column `line` has the name of
+            the image of the line.
+
+    Raises:
+        InputError: names the source or folder that cannot be used, or says that the model reads otherwise.
+    """
+    if not recognizer.family.reads_frames(recognizer.model.config):
+        raise InputError(
+            f"{recognizer.source or 'The model'} does not read by CTC over frames, so it cannot cut words."
+        )
+    output, sources = new_folder(output), list(sources)
+    policy = TextPolicy.of(recognizer.processor.tokenizer)
+    report = DataReport()
+    report.notes = [
+        f"Words of the lines of {', '.join(map(str, sources))}, cut by {recognizer.source or 'a model'}",
+        f"Texts: {policy}",
+    ]
+    parts: dict[str, list[Dataset]] = {}
+    features = Features({"image": Image(decode=False), **dict.fromkeys(COLUMNS, Value("string"))})
+    for source in sources:
+        for split, lines in load_lines(source).items():
+            left_out: Counter[str] = Counter()
+            rows = list(_words_of(recognizer, lines, policy, min_score, batch_size, f"{source}, {split}", left_out))
+            for reason, count in left_out.most_common():
+                report.notes.append(f"{source}, {split}: {count:,} of {len(lines):,} lines left out: {reason}")
+            if rows:
+                parts.setdefault(split, []).append(Dataset.from_list(rows, features=features))
+    if not parts:
+        raise InputError(f"No line of {', '.join(map(str, sources))} could be cut. {' '.join(report.notes[2:])}")
+    write_data_set(parts, output, report, policy)
+    return report
+
+
+def _words_of(
+    recognizer: Recognizer,
+    lines: Dataset,
+    policy: TextPolicy,
+    min_score: float,
+    batch_size: int,
+    name: str,
+    left_out: Counter[str],
+) -> Iterator[dict[str, Any]]:
+    """The rows of the words of lines; counts the lines that have none."""
+    rows = iter(tqdm(lines, desc=name, unit="line", file=sys.stderr, disable=None))
+    while ahead := list(islice(rows, BATCHES_AHEAD * batch_size)):
+        usable = []
+        for row in ahead:
+            text = policy(row["text"])
+            try:
+                ids = recognizer.processor.tokenizer(text, add_special_tokens=False).input_ids
+                image = open_image(row["image"])
+            except UnknownCharacterError:
+                left_out["unknown character"] += 1
+            except InputError:
+                left_out["unreadable image"] += 1
+            else:
+                if ids:
+                    usable.append((row, ids, image))
+                else:
+                    left_out["empty text"] += 1
+        usable.sort(key=lambda line: line[2].width / line[2].height)
+        for first in range(0, len(usable), batch_size):
+            batch = usable[first : first + batch_size]
+            read = align_lines(recognizer, [image for *_, image in batch], [ids for _, ids, _ in batch])
+            for (row, _, image), line in zip(batch, read, strict=True):
+                if not line["characters"]:
+                    left_out["more characters than frames"] += 1
+                elif line["score"] < min_score:
+                    left_out[f"score below {min_score}"] += 1
+                else:
+                    yield from _rows(row, image, line["characters"])
+
+
+@torch.inference_mode()
+def align_lines(recognizer: Recognizer, images: list[PILImage.Image], texts: list[list[int]]) -> list[dict[str, Any]]:
+    """
+    Of each line what `Family.recognize` gives, but for a text that is known, as ids. There are no `characters` where
+    the line has too few frames for it.
+    """
+    waiting = iter(texts)
+
+    def decoder(probabilities: np.ndarray) -> list[Hypothesis]:
+        try:
+            return [align(probabilities, next(waiting))]
+        except ValueError:
+            return [Hypothesis((), (), -np.inf)]
+
+    return recognizer.family.recognize(recognizer.model, recognizer.processor, images, decoder)
+
+
+def _rows(row: Mapping[str, Any], image: PILImage.Image, characters: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The words of a line as rows of a data set."""
+    facts = {name: row.get(name) for name in ("source", "page", "writer")}
+    facts = {name: None if value is None else str(value) for name, value in facts.items()}
+    line = os.path.basename(row["image"]["path"] or "") or None
+    for number, (text, start, end) in enumerate(find_words(image, characters)):
+        stream = io.BytesIO()
+        image.crop((start, 0, end, image.height)).save(stream, "PNG")
+        name = f"{os.path.splitext(line or 'line')[0]}-{number:02d}.png"
+        yield {"image": {"bytes": stream.getvalue(), "path": name}, "text": text, "line": line, **facts}
+
+
+def find_words(image: PILImage.Image, characters: list[dict[str, Any]]) -> list[tuple[str, int, int]]:
+    """
+    The words of a line, each with its first pixel column and the one after its last.
+
+    Args:
+        characters: Of the line in their order: `char`, `start` and `end`, the columns where the model sees it.
+    """
+    ink = 255.0 - np.asarray(image, dtype=float).mean(0)
+    margin = image.height // 2
+    words, word, start = [], [], 0
+    for index, character in enumerate(characters):
+        if character["char"] != " ":
+            if not word:
+                start = max(start, int(character["start"]) - margin)
+            word.append(character)
+            continue
+        if word:
+            following = next((each for each in characters[index:] if each["char"] != " "), None)
+            end = image.width if following is None else int(following["start"])
+            cut = _least_ink(ink, int(word[-1]["end"]), end)
+            words.append(("".join(each["char"] for each in word), start, min(cut, int(word[-1]["end"]) + margin)))
+            word, start = [], cut
+    if word:
+        end = min(image.width, int(word[-1]["end"]) + margin)
+        words.append(("".join(each["char"] for each in word), start, end))
+    return [(text, start, end) for text, start, end in words if end > start]
+
+
+def _least_ink(ink: np.ndarray, start: int, end: int) -> int:
+    """The column between two others with the least ink, of several the one nearest to the middle."""
+    columns = np.arange(min(start, end), max(start, end) + 1).clip(0, len(ink) - 1)
+    return int(min(columns, key=lambda column: (ink[column], abs(column - (start + end) / 2))))
