@@ -29,6 +29,10 @@ class Recognizer:
     Args:
         decoder: What makes text of the probabilities: `"greedy"`, the most probable step by step; `"beam"`, the most
             probable text; or a decoder of the model's family (`Family.decoder`).
+        source: Where the model comes from, a folder or Hub id; by default what transformers knows of that.
+
+    Attributes:
+        source, decoder_name: What reads, by name; of a model that was never saved the source is `None`.
 
     Raises:
         InputError: names the device that cannot be used, or the decoder that there is not.
@@ -40,6 +44,7 @@ class Recognizer:
         processor: ProcessorMixin,
         device: str | torch.device | None = None,
         decoder: str | Decoder = "greedy",
+        source: str | None = None,
     ):
         if device is None:
             device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
@@ -51,6 +56,8 @@ class Recognizer:
         self.processor = processor
         self.family = family_of(model.config)
         self.decoder = self.family.decoder(decoder, model.config) if isinstance(decoder, str) else decoder
+        self.decoder_name = decoder if isinstance(decoder, str) else type(decoder).__name__
+        self.source = source or model.name_or_path or None
 
     def read(self, images: Iterable[Any], batch_size: int = 8) -> Iterator[LineReading]:
         """
@@ -114,7 +121,7 @@ def load_recognizer(
     Raises:
         InputError: names the model, device or decoder that cannot be used.
     """
-    return Recognizer(*load_model(source), device, decoder)
+    return Recognizer(*load_model(source), device, decoder, "bundled" if source is None else str(source))
 
 
 def find_images(paths: Iterable[str | os.PathLike]) -> list[str]:

@@ -76,7 +76,8 @@ class HTRConvTextConfig(PreTrainedConfig):
         xavier_gain (`float`): Gain of the Xavier-uniform start values of the linear layers.
         pad_token_id (`int`): Id of the CTC blank, which also pads `labels`; 0.
         masking (`str`, *optional*): Masked training: `"span"`, `"block"` or `"single"` replaces a share of the frames
-            after the backbone by a learned token while training. `None` is off.
+            after the backbone by a learned token while training; `"mixed"` draws one of these for each batch. `None` is
+            off.
         mask_ratio (`float`): Share of the frames that is masked.
         mask_span_length (`int`): Frames of one span with `masking="span"`.
         mask_block_length (`int`): Longest block with `masking="block"`; lengths are drawn from 1 to this.
@@ -186,8 +187,8 @@ class HTRConvTextConfig(PreTrainedConfig):
                 "`downsample_after` and `upsample_after` must satisfy 0 < down < up <= `num_hidden_layers` "
                 f"({self.num_hidden_layers}); got {self.downsample_after} and {self.upsample_after}."
             )
-        if self.masking not in (None, "span", "block", "single"):
-            raise ValueError(f"`masking` must be None, 'span', 'block' or 'single'; got {self.masking!r}.")
+        if self.masking not in (None, "span", "block", "single", "mixed"):
+            raise ValueError(f"`masking` must be None, 'span', 'block', 'single' or 'mixed'; got {self.masking!r}.")
 
 
 __all__ = ["HTRConvTextConfig"]

@@ -18,9 +18,10 @@ from htr_convtext.data import load_lines, select_trainable
 from htr_convtext.evaluation import Prediction
 from htr_convtext.loading import load_model
 from htr_convtext.training import LineTrainer, LineTrainingArguments, character_metrics
+from modeling_attention_htr import AttentionHTRConfig, AttentionHTRForTextRecognition
 from modeling_htr_convtext import HTRConvTextConfig, HTRConvTextForCTC
 from modeling_htr_vt import HTRVTConfig, HTRVTForCTC
-from processing import LinePipeline
+from processing import AttentionHTRImageProcessor, AttentionHTRProcessor, AttentionHTRTokenizer, LinePipeline
 
 
 ROOT = Path(__file__).parent.parent
@@ -67,6 +68,9 @@ NANO_HTR_VT = {
 }
 
 
+NANO_ATTENTION_HTR = {"feature_size": 32, "hidden_size": 16}
+
+
 # --- models and pictures ---
 
 
@@ -90,6 +94,21 @@ def off_its_start(model: nn.Module) -> nn.Module:
             if name.endswith("running_var"):
                 buffer.uniform_(0.5, 1.5)
     return model
+
+
+def build_attention_htr(network: str = "attention-htr") -> tuple[AttentionHTRForTextRecognition, AttentionHTRProcessor]:
+    """A network of some thousand parameters that knows letters and digits, and its processor."""
+    torch.manual_seed(0)
+    config = AttentionHTRConfig.from_name(network, **NANO_ATTENTION_HTR)
+    end = {} if config.prediction == "attention" else {"eos_token": None}
+    tokenizer = AttentionHTRTokenizer.from_published("sensitive", **end)
+    config.vocab_size = len(tokenizer)
+    model = AttentionHTRForTextRecognition(config).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "transformation" not in name:  # else the spline would twist the image beyond recognition
+                parameter.add_(torch.randn_like(parameter) * 0.3)
+    return model, AttentionHTRProcessor(AttentionHTRImageProcessor(), tokenizer)
 
 
 def load_pipeline(folder=None) -> LinePipeline:

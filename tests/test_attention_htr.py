@@ -1,11 +1,14 @@
 """AttentionHTR, CRNN and their kin: the published numbers, conversion, reading, and what training asks."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
+from huggingface_hub.errors import StrictDataclassClassValidationError
 from PIL import Image
+from safetensors.torch import load_file
 
 from htr_convtext.checkpoint_files import CheckpointError
 from htr_convtext.errors import InputError
@@ -15,14 +18,13 @@ from htr_convtext.recognizer import Recognizer, load_recognizer
 from modeling_attention_htr import AttentionHTRConfig, AttentionHTRForTextRecognition, AttentionHTRModel
 from modeling_attention_htr.configuration_attention_htr import NETWORKS
 from modeling_attention_htr.transformation_attention_htr import AttentionHTRControlPoints
-from processing import AttentionHTRImageProcessor, AttentionHTRProcessor, AttentionHTRTokenizer, UnknownCharacterError
-from tests.helpers import ROOT, call_script, draw_line
+from processing import AttentionHTRImageProcessor, AttentionHTRTokenizer, UnknownCharacterError
+from tests.helpers import NANO_ATTENTION_HTR, ROOT, build_attention_htr, call_script, draw_line, write_image_folder
 from tests.parity.standin_weights import state_dict
 
 
 MANIFESTS = json.loads((ROOT / "tests/parity/attention_htr_manifests.json").read_text())
 WITH_ATTENTION = ("attention_htr", "attention_htr_insensitive")
-SMALL = {"feature_size": 32, "hidden_size": 16}
 
 
 def stand_in_weights(name: str) -> dict[str, torch.Tensor]:
@@ -34,16 +36,6 @@ def stand_in_weights(name: str) -> dict[str, torch.Tensor]:
         start = AttentionHTRControlPoints(1, len(tensors[f"{head}.bias"])).start()
         tensors[f"{head}.bias"] = start + 0.02 * tensors[f"{head}.bias"]
     return {f"module.{key}": value for key, value in tensors.items()}
-
-
-def build_model(network: str = "attention-htr", **changes) -> AttentionHTRForTextRecognition:
-    torch.manual_seed(0)
-    model = AttentionHTRForTextRecognition(AttentionHTRConfig.from_name(network, **{**SMALL, **changes})).eval()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "transformation" not in name:  # the start of the spline is no fault to be hidden
-                parameter.add_(torch.randn_like(parameter) * 0.3)
-    return model
 
 
 @pytest.fixture(scope="module")
@@ -185,11 +177,7 @@ def test_images_are_squeezed_or_their_last_column_repeated():
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_a_word_reads_the_same_alone_and_in_a_batch(network):
-    with_end = {} if NETWORKS[network]["prediction"] == "attention" else {"eos_token": None}
-    tokenizer = AttentionHTRTokenizer.from_published("sensitive", **with_end)
-    model = build_model(network, vocab_size=len(tokenizer))
-    processor = AttentionHTRProcessor(AttentionHTRImageProcessor(), tokenizer)
-    recognizer = Recognizer(model, processor, device="cpu")
+    recognizer = Recognizer(*build_attention_htr(network), device="cpu")
     images = [draw_line(word) for word in ("Wort", "a", "Umschlag")]
     together, alone = list(recognizer.read(images)), [next(recognizer.read([image])) for image in images]
     assert [line.text for line in together] == [line.text for line in alone]
@@ -200,7 +188,7 @@ def test_a_word_reads_the_same_alone_and_in_a_batch(network):
 @torch.no_grad()
 def test_generation():
     """Greedy generation writes what free running writes; a beam search finds nothing less probable."""
-    model = build_model()
+    model = build_attention_htr()[0]
     images = torch.randn(3, 1, 32, 100, generator=torch.Generator().manual_seed(1))
 
     def log_probability(sequences: torch.Tensor) -> torch.Tensor:
@@ -216,7 +204,7 @@ def test_generation():
     assert gain.min() > -1e-3
     assert gain.max() > 1e-2
     with pytest.raises(ValueError, match="CTC does not generate"):
-        build_model("crnn").generate(images)
+        build_attention_htr("crnn")[0].generate(images)
 
 
 # --- training ---
@@ -224,7 +212,7 @@ def test_generation():
 
 def test_evaluation_reads_without_being_told():
     """With labels the logits are those of teacher forcing; what is read must not be."""
-    model = build_model()
+    model = build_attention_htr()[0]
     images = torch.randn(2, 1, 32, 100)
     labels = torch.tensor([[5, 6, 7, 1], [8, 1, 0, 0]])
     outputs = model(images, labels=labels)
@@ -238,7 +226,7 @@ def test_evaluation_reads_without_being_told():
 
 @pytest.mark.parametrize("network", ["attention-htr", "crnn"])
 def test_gradients_reach_everything_but_what_is_frozen(network):
-    model = build_model(network).train()
+    model = build_attention_htr(network)[0].train()
     model.freeze_backbone()
     model.train()
     before = {name: buffer.clone() for name, buffer in model.named_buffers()}
@@ -252,7 +240,7 @@ def test_gradients_reach_everything_but_what_is_frozen(network):
 @pytest.mark.parametrize("network", ["attention-htr", "crnn"])
 @torch.no_grad()
 def test_another_alphabet_keeps_what_was_learned(network):
-    model = build_model(network, vocab_size=20)
+    model = build_attention_htr(network)[0]
     images = torch.randn(2, 1, 32, 100)
     special = 2 if network == "attention-htr" else 1
     before = model(images, decoder_input_ids=torch.tensor([[0, 7, 8], [0, 5, 9]]) if special == 2 else None).logits
@@ -268,9 +256,105 @@ def test_another_alphabet_keeps_what_was_learned(network):
         model.replace_vocabulary([1, 0, 2])
 
 
+@pytest.mark.parametrize("network", ["attention-htr", "crnn"])
+def test_words_are_learned_by_heart(network):
+    """With teacher forcing or CTC; then they are read without being told, greedily and by a beam search."""
+    words = ["Wort", "bei", "Tal", "er", "Rad", "um"]
+    torch.manual_seed(0)
+    config = AttentionHTRConfig.from_name(network, feature_size=64, hidden_size=48)
+    end = {} if network == "attention-htr" else {"eos_token": None}
+    tokenizer = AttentionHTRTokenizer.from_corpus(words, **end)
+    config.vocab_size = len(tokenizer)
+    model = AttentionHTRForTextRecognition(config).train()
+    processor = AttentionHTRProcessor(AttentionHTRImageProcessor(), tokenizer)
+    batch = processor([{"image": draw_line(word), "text": word} for word in words])
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    for _ in range(100):
+        optimizer.zero_grad()
+        model(**batch).loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 5)
+        optimizer.step()
+    for decoder in ("greedy", "beam"):
+        recognizer = Recognizer(model, processor, device="cpu", decoder=decoder)
+        assert [line.text for line in recognizer.read([draw_line(word) for word in words])] == words
+
+
 def test_wrong_images_and_configurations_are_named():
     with pytest.raises(ValueError, match=r"32 × 100 pixels.*32 × 64"):
-        AttentionHTRModel(AttentionHTRConfig(**SMALL))(torch.zeros(1, 1, 32, 64))
+        AttentionHTRModel(AttentionHTRConfig(**NANO_ATTENTION_HTR))(torch.zeros(1, 1, 32, 64))
     for values in ({"features": "vit"}, {"image_size": [64, 100]}, {"num_control_points": 5}, {"pad_token_id": 3}):
-        with pytest.raises(ValueError, match=next(iter(values))):
+        with pytest.raises(StrictDataclassClassValidationError, match=next(iter(values))):
             AttentionHTRConfig(**values)
+
+
+# --- through the programs ---
+
+
+def test_train_resume_evaluate_and_export(tmp_path, caplog):
+    """From another alphabet, with the best model told by the loss and the first stages frozen."""
+    for split in ("train", "validation"):
+        write_image_folder(tmp_path / "words", split, ["Wort", "a", "Umschlag", "x" * 30, "Rad", "bei", "Tal", "er"])
+    model, processor = build_attention_htr()
+    model.save_pretrained(tmp_path / "start")
+    processor.save_pretrained(tmp_path / "start")
+    (tmp_path / "letters.txt").write_text("abcdefghijklmnopqrstuvwxyzRTUW")
+
+    def train(output, *more) -> None:
+        call_script(
+            "train.py", "--data", tmp_path / "words", "--output_dir", output, "--model", tmp_path / "start",
+            "--charset", tmp_path / "letters.txt", "--freeze_backbone", "True", "--metric_for_best_model", "loss",
+            "--early_stopping_patience", 5, "--max_steps", 4, "--save_steps", 2, "--eval_steps", 2,
+            "--per_device_train_batch_size", 4, "--use_cpu", "True", "--report_to", "none", *more,
+        )  # fmt: skip
+
+    with caplog.at_level("INFO"):
+        train(tmp_path / "whole")
+    assert "train: 7 of 8 lines; left out: {'more than 25 characters': 1}" in caplog.text
+    assert "charset: 30 characters" in caplog.text
+    shutil.copytree(tmp_path / "whole" / "checkpoint-2", tmp_path / "stopped" / "checkpoint-2")
+    train(tmp_path / "stopped", "--resume_from_checkpoint", "True")
+    whole, resumed = (load_file(tmp_path / run / "checkpoint-4" / "ema.safetensors") for run in ("whole", "stopped"))
+    assert len(whole["decoder.classifier.bias"]) == 32
+    assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
+    start = load_file(tmp_path / "start" / "model.safetensors")
+    for name, value in whole.items():
+        frozen = name.startswith(("model.transformation.", "model.features."))
+        assert (value.shape == start[name].shape and torch.equal(value, start[name])) == frozen, name
+
+    call_script("export.py", "--model", tmp_path / "whole" / "best", "--output", tmp_path / "shared")
+    assert "AttentionHTR](https://arxiv.org/abs/2201.09390)" in (tmp_path / "shared" / "README.md").read_text()
+    data = ["--data", tmp_path / "words", "--split", "validation", "--output", tmp_path / "report"]
+    call_script("evaluate.py", "--model", tmp_path / "shared", *data)
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert report["all"]["lines"] == 8
+    assert report["all"]["outside_charset"]["counts"] == {}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"use_tcm": True}, "no setting use_tcm"),
+        ({"height": 64}, "--height 64"),
+        ({"max_width": 8}, "--max_width 8"),
+    ],
+)
+def test_settings_that_it_has_not_are_refused(settings, message):
+    tokenizer = AttentionHTRTokenizer.from_published("sensitive")
+    with pytest.raises(InputError, match=message):
+        FAMILIES["attention_htr"].new_model(tokenizer, {"size": "crnn", **settings})
+
+
+def test_new_models_have_the_charset_and_the_images_of_their_network():
+    family = FAMILIES["attention_htr"]
+    tokenizer = AttentionHTRTokenizer.from_corpus(["Ab"], do_lower_case=True, unknown="drop")
+    assert tokenizer.charset == "ab"
+    model, processor = family.new_model(tokenizer, {"size": "crnn", "image_preparation": "aspect", "max_width": 400})
+    assert (len(processor.tokenizer), model.config.vocab_size) == (3, 3)
+    assert (processor.tokenizer.unknown, processor.tokenizer.do_lower_case) == ("drop", True)
+    assert processor(images=draw_line("Ab")).pixel_values.shape == (1, 1, 32, 400)
+    assert family.settings_of(model, processor) == {
+        "size": "crnn", "image_preparation": "aspect", "height": 32, "max_width": 400,
+    }  # fmt: skip
+    family.add_characters(model, processor, "ABC")
+    assert processor.tokenizer.charset == "abc"
+    assert model.config.vocab_size == 4

@@ -5,8 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
-from htr_convtext.data import AugmentationSettings, LineAugmentation, preview_augmentations
+from htr_convtext.data import AugmentationSettings, LineAugmentation, augment_normalized, preview_augmentations
 from htr_convtext.data.augmentation import AUGMENTATION_PRESETS, Chance, line_augmentation, steps
+from processing import HTRConvTextImageProcessor
 from tests.helpers import draw_line
 
 
@@ -246,6 +247,25 @@ def test_lines_and_batches_of_nothing():
     assert (changed[1] == 1).all()
     assert not torch.equal(changed[0], pixels[0])
     assert augmentation(torch.ones(0, 1, 32, 10), seed=0).shape == (0, 1, 32, 10)
+
+
+def test_normalised_images_are_augmented_as_the_others_are():
+    """Nothing is put around images that are not normalised: they stay the same to the bit."""
+    augmentation, image = LineAugmentation.from_preset("default"), draw_line("a line")
+    plain = HTRConvTextImageProcessor(return_pixel_mask=False)
+    assert augment_normalized(augmentation, plain) is augmentation
+    pixels = plain(image, return_tensors="pt").pixel_values
+    expected = augmentation(pixels, None, 3)
+    for mean, std in ((0.5, 0.5), ([0.5], [0.5]), ([0.8], [0.25])):
+        processor = HTRConvTextImageProcessor(
+            return_pixel_mask=False, do_normalize=True, image_mean=mean, image_std=std
+        )
+        normalised = processor(image, return_tensors="pt").pixel_values
+        assert normalised.min() < 0
+        found = augment_normalized(augmentation, processor)(normalised, None, 3)
+        mean, std = torch.tensor(mean), torch.tensor(std)
+        assert not torch.equal(found, normalised)
+        torch.testing.assert_close(found, (expected - mean) / std, atol=1e-5, rtol=0)
 
 
 def test_errors(monkeypatch):

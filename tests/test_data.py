@@ -9,6 +9,7 @@ from datasets import Dataset
 from PIL import Image
 
 from htr_convtext.data import SimilarWidthSampler, load_lines, load_sources, select_trainable
+from htr_convtext.data.sampler import batch_counts
 from htr_convtext.errors import InputError
 from modeling_htr_convtext import HTRConvTextConfig
 from processing import HTRConvTextImageProcessor, HTRConvTextProcessor
@@ -138,6 +139,29 @@ def test_lines_that_cannot_be_trained_on_are_counted(processor, tmp_path):
     }
 
 
+@pytest.mark.parametrize("unknown", ["drop", "replace"])
+def test_lines_with_unknown_characters_and_long_lines_are_left_out(processor, tmp_path, unknown):
+    """Where that is asked for; after it the tokenizer does to texts what it did before."""
+    tokenizer = processor.tokenizer
+    tokenizer.set_policy(unknown, "a", "NFC")
+    draw_line("a line of some width").save(tmp_path / "line.png")
+    image = {"bytes": None, "path": str(tmp_path / "line.png")}
+    lines = Dataset.from_list([{"image": image, "text": text} for text in ("abc", "abÉ", "abcde", "abcdef", "É")])
+
+    def select(**options) -> tuple[list[str], dict[str, int]]:
+        kept, left_out = select_trainable(lines, processor, HTRConvTextConfig(), **options)
+        return kept["text"], dict(left_out)
+
+    assert select(leave_out_unknown=True) == (["abc", "abcde", "abcdef"], {"unknown character": 2})
+    assert select(leave_out_unknown=True, max_characters=5) == (
+        ["abc", "abcde"], {"unknown character": 2, "more than 5 characters": 1}
+    )  # fmt: skip
+    assert (tokenizer.unknown, tokenizer.replacement, tokenizer.unicode_form) == (unknown, "a", "NFC")
+    kept, left_out = select(max_characters=5)
+    assert left_out == {"more than 5 characters": 1} | ({"empty text": 1} if unknown == "drop" else {})
+    assert "abÉ" in kept
+
+
 def test_frames_that_ctc_needs():
     assert required_frames([]) == 0
     assert required_frames([1, 2, 3]) == 3
@@ -214,6 +238,55 @@ def test_sampler_weighs_sources():
     assert {seen[index] for index in range(110, 160)} == {3, 4}
 
 
+def test_every_batch_has_the_shares_of_the_sources():
+    """Half, three eighths, and an eighth: 4, 3 and 1 of 8 lines; and shares that are no whole lines of a batch."""
+    generator = torch.Generator().manual_seed(0)
+    sources = ["a"] * 500 + ["b"] * 300 + ["c"] * 203
+    widths = torch.randint(50, 1000, (1003,), generator=generator)
+    for weights, shares in (
+        ({"a": 4, "b": 3}, {"a": {4}, "b": {3}, "c": {1}}),
+        ({"a": 10, "b": 9, "c": 1}, {"a": {4}, "b": {3, 4}, "c": {0, 1}}),
+    ):
+        plain, mixed = (
+            SimilarWidthSampler(widths, 8, 1, sources=sources, source_weights=weights, source_batches=each)
+            for each in (False, True)
+        )
+        seen, orders = Counter(), set()
+        for epoch in range(3):
+            plain.set_epoch(epoch)
+            mixed.set_epoch(epoch)
+            order = list(mixed)
+            assert order == list(mixed)
+            assert Counter(order) == Counter(plain)  # nothing more and nothing less than without
+            seen.update(order)
+            batches = [order[start : start + 8] for start in range(0, 1003, 8)]
+            orders.update(frozenset(batch) for batch in batches)
+            counts = [Counter(sources[index] for index in batch) for batch in batches[:-1]]
+            # An epoch has whole lines of each source, so one batch may be a line off.
+            other = [count for count in counts if any(count[name] not in found for name, found in shares.items())]
+            assert len(other) <= 1
+            assert len(batches[-1]) == 3
+            padding = sum((widths[batch].max() - widths[batch]).sum() for batch in batches) / widths[order].sum()
+            assert padding < 0.2
+            means = torch.tensor([widths[batch].float().mean() for batch in batches])
+            assert abs(torch.corrcoef(torch.stack([means[:-1], means[1:]]))[0, 1]) < 0.3
+        assert len(orders) > 300  # other lines come together in each epoch
+        assert {seen[index] for index in range(500)} <= {1, 2, 3, 4}
+
+
+@pytest.mark.parametrize(
+    ("totals", "batch_size"), [([50, 51], 4), ([1, 99], 10), ([3, 4], 8), ([7, 7, 7], 6), ([1, 1, 98, 3], 4), ([5], 2)]
+)
+def test_lines_of_a_source_are_spread_over_batches(totals, batch_size):
+    counts = batch_counts(totals, batch_size, torch.Generator().manual_seed(0))
+    assert counts.sum(0).tolist() == totals
+    whole, rest = divmod(sum(totals), batch_size)
+    assert counts.sum(1).tolist() == [batch_size] * whole + [rest] * (rest > 0)
+    for index, total in enumerate(totals):
+        share = batch_size * total // sum(totals)
+        assert set(counts[:whole, index].tolist()) <= {share, share + 1}
+
+
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
@@ -225,3 +298,5 @@ def test_sampler_weighs_sources():
 def test_wrong_source_weights(weights, message):
     with pytest.raises(InputError, match=message):
         SimilarWidthSampler(range(4), 2, sources=["large", "large", "small", "small"], source_weights=weights)
+    with pytest.raises(InputError, match="only where these have weights"):
+        SimilarWidthSampler(range(4), 2, source_batches=True)

@@ -96,6 +96,26 @@ def test_numbers_of_a_report():
     ]
 
 
+def test_accuracy_and_similarity():
+    lines = [("The", "the"), ("straße", "STRASSE"), ("abcd", "abxde"), ("abc", "a"), ("", "ab"), ("", "")]
+    report = measure_lines(*lines)
+    assert report["line_accuracy"] == pytest.approx(1 / 6)
+    assert report["line_accuracy_caseless"] == pytest.approx(3 / 6)
+    # straße, STRASSE: 7 errors on 7 characters. What is read beside the ground truth lengthens the longer text.
+    similarities = [2 / 3, 0, 1 - 2 / 5, 1 / 3, 0, 1]
+    assert report["ned"] == pytest.approx(sum(similarities) / 6)
+    rates = error_rates(*zip(*lines, strict=True))
+    names = {"accuracy": "line_accuracy", "accuracy_caseless": "line_accuracy_caseless", "ned": "ned"}
+    assert {name: getattr(rates, name) for name in names} == {name: report[key] for name, key in names.items()}
+    assert report["intervals"]["ned"][0] < report["ned"] < report["intervals"]["ned"][1]
+    assert set(report["intervals"]) <= set(measure(predictions(*lines), TextPolicy(), CHARSET)["definitions"])
+
+
+def test_table_has_accuracy_and_similarity():
+    table = report_table(measure(predictions(("Ab", "ab"), ("cd", "cd")), TextPolicy(), CHARSET))
+    assert re.search(r"lines right % +caseless % +1 − NED %\n.* 50\.00 +100\.00 +75\.00$", table)
+
+
 def test_mean_of_the_sets():
     lines = predictions(("ab", "ab"), ("ab", "ab"), ("ab", "ab")) + predictions(("ab", "xx"), source="b")
     report = measure(lines, TextPolicy(), CHARSET)

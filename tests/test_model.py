@@ -214,6 +214,20 @@ def test_masked_training_hides_its_share(masking):
     assert {"span": mean_run > 8, "block": 2 < mean_run < 8, "single": mean_run < 2.2}[masking]
 
 
+def test_mixed_masking_draws_one_of_the_three_for_each_batch():
+    config, device = HTRConvTextConfig(masking="mixed", mask_ratio=0.4), torch.device("cpu")
+    torch.manual_seed(0)
+    runs = []
+    for _ in range(60):
+        masked = draw_frame_mask(config, (1, 20_000), None, device)[0].float()
+        assert masked.mean().item() == pytest.approx(0.4, abs=0.04)
+        starts = torch.diff(torch.cat([torch.zeros(1), masked])).eq(1).sum()
+        runs.append((masked.sum() / starts).item())
+    counts = [sum(low < run < high for run in runs) for low, high in ((0, 2.2), (2.2, 8), (8, 99))]
+    assert sum(counts) == 60
+    assert min(counts) >= 10
+
+
 def test_masked_training_is_for_training_only():
     torch.manual_seed(0)
     model = build_model(masking="span", use_tcm=True)

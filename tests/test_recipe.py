@@ -1,8 +1,10 @@
 """The pieces of the training recipe: SAM, learning rate, averaged weights, and what the trainer makes of them."""
 
 import json
+import re
 import shutil
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +15,8 @@ from transformers import TrainerCallback, TrainingArguments
 
 from htr_convtext.errors import InputError
 from htr_convtext.export import export_model
-from htr_convtext.training import LineTrainer, LineTrainingArguments
+from htr_convtext.training import LineTrainer, LineTrainingArguments, ModelArguments, parse_arguments, train
+from htr_convtext.training import build_model as build_from_settings
 from htr_convtext.training.averaging import WeightAverage, average_decay
 from htr_convtext.training.checkpoints import is_finished
 from htr_convtext.training.sam import frozen_running_statistics, perturbed
@@ -214,6 +217,85 @@ def test_everything_decays(tmp_path, processor):
     )
 
 
+def test_adadelta_is_that_of_the_word_readers_and_goes_on_the_same(tmp_path, processor):
+    settings = {
+        "optim": "adadelta", "learning_rate": 1.0, "min_learning_rate": 1.0, "warmup_steps": 0, "weight_decay": 0.0,
+        "max_grad_norm": 5.0, "save_strategy": "steps", "save_steps": 2, "max_steps": 4,
+    }  # fmt: skip
+    results = []
+    for stop in (False, True):
+        folder = tmp_path / str(stop)
+        trainer = build_trainer(folder, processor, **settings)
+        if stop:
+            trainer.add_callback(StopAt(2))
+            trainer.train()
+            assert trainer.state.global_step == 2
+            trainer = build_trainer(folder, processor, **settings)
+        trainer.train(resume_from_checkpoint=str(folder / "run" / "checkpoint-2") if stop else None)
+        optimizer = getattr(trainer.optimizer, "optimizer", trainer.optimizer)
+        assert type(optimizer) is torch.optim.Adadelta
+        group = optimizer.param_groups[0]
+        assert (group["lr"], group["rho"], group["eps"], group["weight_decay"]) == (1.0, 0.95, 1e-8, 0.0)
+        rates = [entry["learning_rate"] for entry in trainer.state.log_history if "loss" in entry]
+        assert rates == [1.0] * 4  # constant
+        state = torch.load(folder / "run" / "checkpoint-4" / "optimizer.pt", weights_only=True)["state"]
+        results.append((trainer.model.state_dict(), state))
+    (whole, whole_state), (resumed, resumed_state) = results
+    assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
+    for index, state in whole_state.items():
+        assert all(torch.equal(value, resumed_state[index][name]) for name, value in state.items())
+    start = build_model(use_tcm=True).state_dict()
+    assert any(not torch.equal(value, start[name]) for name, value in whole.items())
+
+
+def test_batches_of_several_sources_go_on_where_they_stopped(tmp_path, processor):
+    """Steps of two times two lines, of which three are of one source; the run stops inside its second epoch."""
+
+    class Batches(LineTrainer):
+        def training_step(self, model, inputs, *args):
+            read.append([processor.tokenizer.decode(ids, group_tokens=False) for ids in inputs["labels"].tolist()])
+            return super().training_step(model, inputs, *args)
+
+    lines = build_trainer(tmp_path, processor).train_dataset
+    sources = ["one" if index % 2 else "two" for index in range(len(lines))]
+    lines = lines.remove_columns("source").add_column("source", sources)
+    source_of = dict(zip(lines["text"], sources, strict=True))
+    results = []
+    for stop in (False, True):
+        read = []
+        settings = LineTrainingArguments(
+            output_dir=str(tmp_path / f"{stop}"), max_steps=5, per_device_train_batch_size=2, use_cpu=True,
+            gradient_accumulation_steps=2, source_weights=["one=3"], source_batches=True, report_to="none",
+            eval_strategy="no", save_steps=3, load_best_model_at_end=False, disable_tqdm=True,
+        )  # fmt: skip
+        for resume in (False, True) if stop else (False,):
+            trainer = Batches(
+                model=build_model(use_tcm=True), args=settings, train_dataset=lines, data_collator=processor,
+                processing_class=processor, callbacks=[StopAt(3)] if stop and not resume else [],
+            )  # fmt: skip
+            trainer.train(resume_from_checkpoint=resume)
+        steps = [first + second for first, second in zip(read[::2], read[1::2], strict=True)]
+        assert [[source_of[text] for text in step].count("one") for step in steps] == [3] * 5
+        results.append((steps, trainer.model.state_dict()))
+    assert results[0][0] == results[1][0]
+    assert all(torch.equal(value, results[1][1][name]) for name, value in results[0][1].items())
+
+
+@pytest.mark.parametrize("name", ["iam", "lam", "read2016", "vnondb"])
+def test_the_masked_recipe_of_a_settings_file_is_one(name, monkeypatch, tmp_path):
+    """The command that the file tells stands in it whole, and gives a network that hides frames."""
+    monkeypatch.chdir(ROOT)
+    text = Path(f"scripts/configs/{name}.yaml").read_text()
+    (command,) = re.findall(r"^#   htr train (.*)$", text, flags=re.MULTILINE)
+    arguments, settings = parse_arguments([*command.split(), "--output_dir", str(tmp_path)])
+    assert settings.per_device_train_batch_size == 32
+    model, _ = build_from_settings(arguments, ["abc"])
+    assert model.config.masking == "mixed"
+    assert model.model.mask_token is not None
+    plain, settings = parse_arguments([command.split()[0], "--output_dir", str(tmp_path)])
+    assert (plain.masking, settings.per_device_train_batch_size) == (None, 64)
+
+
 def test_time_budget_ends_training_and_bends_the_rate(tmp_path, processor, clock):
     trainer = build_trainer(
         tmp_path, processor, max_minutes=2, warmup_steps=2, learning_rate=1e-2, eval_strategy="steps",
@@ -269,6 +351,39 @@ def test_early_stopping(tmp_path, processor):
     assert trainer.state.global_step == 3
     assert is_finished(tmp_path / "run" / "checkpoint-3", trainer.args)
     assert not is_finished(tmp_path / "run" / "checkpoint-1", trainer.args)  # the best
+
+
+@pytest.mark.parametrize(
+    ("metric", "given", "more"),
+    [("accuracy", None, True), ("accuracy", True, True), ("ned", None, True), ("eval_loss", None, False)],
+)
+def test_the_best_model_is_that_of_the_metric(tmp_path, processor, metric, given, more):
+    """Evaluations are made up: the second is best by all metrics, the patience of two ends the run at the fourth."""
+    found = [{"loss": 2.0, "accuracy": 0.1, "ned": 0.5}, {"loss": 1.0, "accuracy": 0.3, "ned": 0.6}]
+    found += 6 * [{"loss": 1.5, "accuracy": 0.2, "ned": 0.55}]
+    trainer = build_trainer(
+        tmp_path, processor, early_stopping_patience=2, eval_strategy="steps", eval_steps=1, save_strategy="steps",
+        save_steps=1, load_best_model_at_end=True, max_steps=8, metric_for_best_model=metric, greater_is_better=given,
+    )  # fmt: skip
+    assert trainer.args.greater_is_better is more
+    evaluate = trainer.evaluation_loop
+
+    def made_up(*arguments, **options):
+        output = evaluate(*arguments, **options)
+        output.metrics.update({f"eval_{name}": value for name, value in found[trainer.state.global_step - 1].items()})
+        return output
+
+    trainer.evaluation_loop = made_up
+    trainer.train()
+    assert trainer.state.global_step == 4
+    assert trainer.state.best_global_step == 2
+    assert is_finished(tmp_path / "run" / "checkpoint-4", trainer.args)
+
+
+def test_a_metric_that_there_is_not_is_named(tmp_path):
+    settings = LineTrainingArguments(output_dir=str(tmp_path), metric_for_best_model="f1")
+    with pytest.raises(InputError, match="--metric_for_best_model f1: choose one of loss, cer, wer, accuracy"):
+        train(ModelArguments(data=[str(tmp_path)]), settings)
 
 
 def test_a_finished_run_is_loaded_from_where_it_is(tmp_path, processor):
@@ -332,6 +447,8 @@ def test_a_signal_ends_training_with_a_checkpoint(tmp_path, processor):
             {"eval_strategy": "no", "load_best_model_at_end": False, "early_stopping_patience": 2},
             "^early_stopping_patience has no effect without evaluations",
         ),
+        ({"optim": "adadelta", "optim_args": "rho=1"}, "^optim_args has no effect with optim adadelta"),
+        ({"source_batches": True}, "^source_batches has no effect without source_weights"),
         ({"source_weights": ["a"]}, "^'a' is not a data set and its weight"),
     ],
 )

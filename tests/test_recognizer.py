@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from htr_convtext import load_recognizer, recognizer
+from htr_convtext import Recognizer, load_recognizer, recognizer
 from tests.helpers import call_script, draw_line
 
 
@@ -79,6 +79,15 @@ def test_file_names_that_are_no_text(model_folder, tmp_path):
     os.rename(tmp_path / "line.png", os.fsencode(tmp_path) + b"/caf\xe9.png")
     done = call_script("recognize.py", tmp_path, "--model", model_folder, "--device", "cpu")
     assert "caf\\udce9.png\t" in done.stdout
+
+
+def test_it_says_what_it_is(recognizer, model_folder, model, processor):
+    assert (recognizer.source, recognizer.decoder_name) == ("bundled", "greedy")
+    saved = load_recognizer(model_folder, "cpu", "beam")
+    assert (saved.source, saved.decoder_name) == (str(model_folder), "beam")
+    assert Recognizer(saved.model, saved.processor, "cpu", saved.decoder).source == str(model_folder)
+    own = Recognizer(model, processor, "cpu", saved.decoder)
+    assert (own.source, own.decoder_name) == (None, type(saved.decoder).__name__)
 
 
 def test_the_decoder_can_be_chosen(model_folder, tmp_path):

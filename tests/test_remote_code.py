@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from htr_convtext.loading import load_processor
-from tests.helpers import build_htr_vt, draw_line, load_pipeline
+from tests.helpers import build_attention_htr, build_htr_vt, draw_line, load_pipeline
 
 
 # Runs in a process of its own that cannot import this package: loads everything, reads a line, saves all again.
@@ -20,21 +20,20 @@ for name in ("htr_convtext", "modeling_attention_htr", "modeling_htr_convtext", 
         continue
     sys.exit(f"{name} can be imported: the test would prove nothing")
 
-from transformers import (
-    AutoConfig, AutoImageProcessor, AutoModel, AutoModelForCTC, AutoProcessor, AutoTokenizer, pipeline
-)
+import transformers
+from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoProcessor, AutoTokenizer, pipeline
 
-folder, image, again, network = sys.argv[1:]
+folder, image, again, network, head, tools = sys.argv[1:]
 remote = {"trust_remote_code": True}
 config = AutoConfig.from_pretrained(folder, **remote)
 assert type(config).__name__ == f"{network}Config", config
 assert type(AutoModel.from_pretrained(folder, **remote)).__name__ == f"{network}Model"
-model = AutoModelForCTC.from_pretrained(folder, **remote)
-assert type(model).__name__ == f"{network}ForCTC"
-assert type(AutoImageProcessor.from_pretrained(folder, **remote)).__name__ == "HTRConvTextImageProcessor"
-assert type(AutoTokenizer.from_pretrained(folder, **remote)).__name__ == "HTRConvTextTokenizer"
+model = getattr(transformers, f"AutoModelFor{head}").from_pretrained(folder, **remote)
+assert type(model).__name__ == f"{network}For{head}"
+assert type(AutoImageProcessor.from_pretrained(folder, **remote)).__name__ == f"{tools}ImageProcessor"
+assert type(AutoTokenizer.from_pretrained(folder, **remote)).__name__ == f"{tools}Tokenizer"
 processor = AutoProcessor.from_pretrained(folder, **remote)
-assert type(processor).__name__ == "HTRConvTextProcessor"
+assert type(processor).__name__ == f"{tools}Processor"
 
 outputs = model.eval()(**processor(images=image))
 (line,) = processor.post_process_text_recognition(outputs)
@@ -48,13 +47,13 @@ pipeline(model=folder, **remote).save_pretrained(again)
 """
 
 
-def run_without_the_package(folder: Path, image: Path, again: Path, network: str, working_directory: Path) -> str:
+def run_without_the_package(folder: Path, image: Path, again: Path, names: list[str], working_directory: Path) -> str:
     environment = {**os.environ, "HF_MODULES_CACHE": str(working_directory / "modules"), "HF_HUB_OFFLINE": "1"}
     environment.pop("PYTHONPATH", None)
     script = working_directory / "use_model.py"
     script.write_text(BLOCK_PACKAGE + SCRIPT, encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, str(script), str(folder), str(image), str(again), network],
+        [sys.executable, str(script), str(folder), str(image), str(again), *names],
         cwd=working_directory, env=environment, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -74,26 +73,34 @@ sys.meta_path.insert(0, Hidden())
 """
 
 
-@pytest.fixture(params=["HTRConvText", "HTRVT"])
-def saved(request, tmp_path_factory) -> tuple[Path, str]:
-    """A saved model with its processor, and what the names of its classes begin with."""
+@pytest.fixture(params=["HTRConvText", "HTRVT", "AttentionHTR"])
+def saved(request, tmp_path_factory) -> tuple[Path, list[str]]:
+    """
+    A saved model with its processor; what the names of its classes begin with, its head, and what those of its
+    processor begin with.
+    """
     if request.param == "HTRConvText":
-        return request.getfixturevalue("model_folder"), request.param
+        return request.getfixturevalue("model_folder"), [request.param, "CTC", request.param]
     folder = tmp_path_factory.mktemp("saved") / "nano"
-    build_htr_vt().save_pretrained(folder)
-    load_processor(request.getfixturevalue("model_folder")).save_pretrained(folder)
-    return folder, request.param
+    if request.param == "HTRVT":
+        build_htr_vt().save_pretrained(folder)
+        load_processor(request.getfixturevalue("model_folder")).save_pretrained(folder)
+        return folder, [request.param, "CTC", "HTRConvText"]
+    model, processor = build_attention_htr()
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder, [request.param, "TextRecognition", request.param]
 
 
 def test_saved_folder_loads_without_the_package_twice(saved, tmp_path):
-    model_folder, network = saved
+    model_folder, prefixes = saved
     image = tmp_path / "line.png"
     draw_line("some text").save(image)
     texts = []
     for step, (source, target) in enumerate([(model_folder, "second"), (tmp_path / "second", "third")]):
         working_directory = tmp_path / f"process {step}"
         working_directory.mkdir()
-        texts.append(run_without_the_package(source, image, tmp_path / target, network, working_directory))
+        texts.append(run_without_the_package(source, image, tmp_path / target, prefixes, working_directory))
     assert texts[0].strip()
     assert texts[0] == texts[1]
     assert names(tmp_path / "second") == names(tmp_path / "third") == names(model_folder) | {"README.md"}

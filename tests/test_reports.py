@@ -125,6 +125,8 @@ def test_comparison(lines, tmp_path):
     assert other["difference_intervals"]["cer"] == pytest.approx(np.array(other["intervals"]["cer"]) - 0.25)
     assert other["difference"]["line_accuracy"] == pytest.approx(0.5)
     assert (other["verdict"]["cer"], other["verdict"]["line_accuracy"]) == ("better", "better")
+    assert other["difference"]["ned"] == pytest.approx(0.125)
+    assert (other["verdict"]["ned"], other["verdict"]["line_accuracy_caseless"]) == ("better", "better")
     assert found["all"]["line_errors"]["better"] == {"fewer": 10, "same": 10, "more": 0}
     assert compare(runs[::-1])["all"]["runs"]["first"]["verdict"]["wer_space"] == "worse"
     assert re.search(r"better +12\.50 .* -12\.50 +\[-\d.* better$", comparison_table(found), re.MULTILINE)

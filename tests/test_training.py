@@ -56,7 +56,10 @@ def test_character_metrics(tokenizer):
     predictions = np.array([[a, a, 0, b], [0, b, -100, -100]])
     labels = np.array([[a, b, -100], [a, b, b]])
     rates = character_metrics(tokenizer)(EvalPrediction(predictions=predictions, label_ids=labels))
-    assert rates == {"cer": pytest.approx(2 / 5), "wer": pytest.approx(1 / 2)}
+    assert rates == {
+        "cer": pytest.approx(2 / 5), "wer": pytest.approx(1 / 2), "accuracy": 1 / 2, "accuracy_caseless": 1 / 2,
+        "ned": pytest.approx((1 + 1 / 3) / 2),
+    }  # fmt: skip
 
 
 # --- what is changed of transformers' trainer ---

@@ -80,6 +80,9 @@ def test_spellings(words, expected, tmp_path):
         (["--learning_rat", "1"], "unknown settings: --learning_rat 1"),
         (["--lr_scheduler_type", "constant"], "lr_scheduler_type has no effect"),
         (["--size", "huge"], "--size"),
+        (["--max_characters", "0"], "--max_characters 0"),
+        (["--unknown_characters", "error"], "--unknown_characters"),
+        (["--source_batches", "True"], "source_batches has no effect without source_weights"),
     ],
 )
 def test_settings_without_effect_are_named(words, message, tmp_path, capsys):
@@ -180,6 +183,31 @@ def test_a_run_says_what_it_brought(tmp_path, model_folder, capsys, caplog):
     assert "4 steps: 1.0 epochs of 8 lines" in caplog.text
     done = call_script("train.py", *common, *resume, "--preview", tmp_path / "picture.png", expect=1)
     assert "leave --resume_from_checkpoint out" in done.stderr
+
+
+def test_lines_are_left_out_in_new_and_resumed_runs(tmp_path, model_folder, caplog):
+    """In both splits; the saved models drop what they do not know, as after any training."""
+    for split in ("train", "validation"):
+        write_image_folder(tmp_path / "words", split, [*WORDS, "a É", "abc cab bac"])
+    (tmp_path / "charset.txt").write_text(CHARSET, encoding="utf-8")
+    caplog.set_level(logging.INFO)
+    common = [
+        "--data", tmp_path / "words", "--charset", tmp_path / "charset.txt", "--use_cpu", "True", "--eval_steps", 1,
+        "--per_device_train_batch_size", 2, "--report_to", "none", "--unknown_characters", "leave_out",
+        "--max_characters", 8,
+    ]  # fmt: skip
+    said = "8 of 10 lines; left out: {'unknown character': 1, 'more than 8 characters': 1}"
+    for name, start in (("new", ["--height", 16]), ("on", ["--model", model_folder])):
+        run = [*common, *start, "--output_dir", tmp_path / name]
+        for steps in (1, 2):
+            caplog.clear()
+            call_script("train.py", *run, "--max_steps", steps, "--resume_from_checkpoint", "True")
+            assert f"train: {said}" in caplog.text
+            assert f"validation: {said}" in caplog.text
+        for saved in ("checkpoint-2", "best"):
+            tokenizer = load_model(tmp_path / name / saved)[1].tokenizer
+            assert tokenizer.unknown == "drop"
+            assert tokenizer.decode(tokenizer("aÉb").input_ids, group_tokens=False) == "ab"
 
 
 def test_what_is_not_installed_is_named(tmp_path, monkeypatch):

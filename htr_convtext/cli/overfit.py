@@ -19,7 +19,9 @@ def parse(words: list[str], prog: str) -> argparse.Namespace:
     parser = new_parser(prog, __doc__)
     parser.add_argument("--data", nargs="+", required=True, metavar="SOURCE", help="data sets, as train takes them")
     parser.add_argument("--lines", type=positive_int, default=32, help="lines to learn (default: 32)")
-    parser.add_argument("--size", choices=("tiny", "small", "base"), default="tiny", help="network (default: tiny)")
+    parser.add_argument(
+        "--size", default="tiny", metavar="NAME", help="network, one of those of htr train (default: tiny)"
+    )
     parser.add_argument("--height", type=positive_int, default=32, help="height of the lines (default: 32)")
     parser.add_argument("--max-steps", type=positive_int, default=600, help="steps to give up after (default: 600)")
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="peak learning rate (default: 0.001)")

@@ -79,8 +79,6 @@ def run(settings: argparse.Namespace) -> int:
             recognizer,
             batch_size=settings.batch_size,
             hooks=Terminal(settings.prog, bar),
-            model=settings.model,
-            decoder=settings.decoder,
         )
         counts = job.run()
     print(

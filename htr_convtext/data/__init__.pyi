@@ -1,5 +1,6 @@
 from .augmentation import AugmentationSettings as AugmentationSettings
 from .augmentation import LineAugmentation as LineAugmentation
+from .augmentation import augment_normalized as augment_normalized
 from .augmentation import preview_augmentations as preview_augmentations
 from .lines import select_trainable as select_trainable
 from .lmdb_writer import write_lmdb as write_lmdb

@@ -2,10 +2,12 @@
 
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 from datasets import Dataset
 from tqdm import tqdm
-from transformers import PreTrainedConfig, ProcessorMixin
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase, ProcessorMixin
 
 from htr_convtext.errors import InputError
 from htr_convtext.families import family_of
@@ -14,16 +16,44 @@ from processing.images import open_image
 
 
 def select_trainable(
-    lines: Dataset, processor: ProcessorMixin, config: PreTrainedConfig
+    lines: Dataset,
+    processor: ProcessorMixin,
+    config: PreTrainedConfig,
+    *,
+    leave_out_unknown: bool = False,
+    max_characters: int | None = None,
 ) -> tuple[Dataset, Counter[str]]:
     """
     Keeps the lines that a model can be trained on and adds their resized `width` in pixels, to batch similar ones.
 
+    Args:
+        leave_out_unknown: Whether to leave out lines with characters outside the charset also where the tokenizer drops
+            or replaces them; afterwards it does so again.
+        max_characters: Longer lines are left out.
+
     Returns:
         The lines, and how many were left out for which reason: `"empty text"`, `"unreadable image"`,
-        `"unknown character"` (where the tokenizer raises) or what the model's family has against a line, such as
-        `"more characters than frames"`.
+        `"unknown character"` (where the tokenizer raises), `"more than 25 characters"` or what the model's family has
+        against a line, such as `"more characters than frames"`.
     """
+    with raising(processor.tokenizer) if leave_out_unknown else nullcontext():
+        return _select(lines, processor, config, max_characters)
+
+
+@contextmanager
+def raising(tokenizer: PreTrainedTokenizerBase) -> Iterator[None]:
+    """Within the context the tokenizer raises `UnknownCharacterError`, whatever it does else."""
+    before = {"unknown": tokenizer.unknown, "replacement": tokenizer.replacement}
+    tokenizer.set_policy("error", unicode_form=tokenizer.unicode_form)
+    try:
+        yield
+    finally:
+        tokenizer.set_policy(**before, unicode_form=tokenizer.unicode_form)
+
+
+def _select(
+    lines: Dataset, processor: ProcessorMixin, config: PreTrainedConfig, max_characters: int | None
+) -> tuple[Dataset, Counter[str]]:
     image_processor, family = processor.image_processor, family_of(config)
     kept, widths, left_out = [], [0] * len(lines), Counter()
     progress = tqdm(lines, desc="checking lines", unit="line", file=sys.stderr, disable=None, leave=False)
@@ -35,6 +65,9 @@ def select_trainable(
             continue
         if not labels:
             left_out["empty text"] += 1
+            continue
+        if max_characters is not None and len(labels) > max_characters:
+            left_out[f"more than {max_characters} characters"] += 1
             continue
         try:
             image = open_image(line["image"])

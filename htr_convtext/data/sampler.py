@@ -30,10 +30,12 @@ class SimilarWidthSampler(Sampler[int]):
         source_weights: Share of each data set in an epoch, relative to the others; those not named have 1. An epoch
             has as many lines as before, but lines of one set may come again while those of another wait for the next
             epochs; within a set none comes again before all have come.
+        source_batches: Whether each batch has the shares too: of each data set its share of the batch rounded down or
+            up, and over the epoch as many lines as without this.
 
     Raises:
         InputError: names a weight that is not positive, or whose data set is not in `sources`, or a data set of which
-            no line would come.
+            no line would come; if `source_batches` is given without weights.
     """
 
     def __init__(
@@ -44,9 +46,13 @@ class SimilarWidthSampler(Sampler[int]):
         pool_batches: int = 50,
         sources: Sequence[str] | None = None,
         source_weights: Mapping[str, float] | None = None,
+        source_batches: bool = False,
     ):
+        if source_batches and not source_weights:
+            raise InputError("Batches have shares of data sets only where these have weights.")
         self.widths = torch.as_tensor(widths)
         self.shares = source_shares(sources or [], source_weights) if source_weights else None
+        self.source_batches = source_batches
         self.batch_size, self.seed = batch_size, seed
         # From a single pool the same lines would come together in every epoch.
         self.pool_batches = max(1, min(pool_batches, len(widths) // (MIN_POOLS * batch_size)))
@@ -60,10 +66,13 @@ class SimilarWidthSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self.seed + self.epoch)
-        lines = self._lines_by_source() if self.shares else torch.arange(len(self.widths))
-        order = lines[torch.randperm(len(lines), generator=generator)]
-        pools = order.split(self.pool_batches * self.batch_size)
-        batches = [batch for pool in pools for batch in pool[self.widths[pool].argsort()].split(self.batch_size)]
+        if self.source_batches:
+            batches = self._mixed_batches(generator)
+        else:
+            lines = torch.cat(self._lines_by_source()) if self.shares else torch.arange(len(self.widths))
+            order = lines[torch.randperm(len(lines), generator=generator)]
+            pools = order.split(self.pool_batches * self.batch_size)
+            batches = [batch for pool in pools for batch in pool[self.widths[pool].argsort()].split(self.batch_size)]
         whole = [batch for batch in batches if len(batch) == self.batch_size]
         rest = [batch for batch in batches if len(batch) < self.batch_size]  # a short one would shift all after it
         for index in torch.randperm(len(whole), generator=generator).tolist():
@@ -71,7 +80,23 @@ class SimilarWidthSampler(Sampler[int]):
         for batch in rest:
             yield from batch.tolist()
 
-    def _lines_by_source(self) -> torch.Tensor:
+    def _mixed_batches(self, generator: torch.Generator) -> list[torch.Tensor]:
+        """In each pool each data set's lines, from narrow to wide, are dealt to its batches; a short one is last."""
+        parts = [lines[torch.randperm(len(lines), generator=generator)] for lines in self._lines_by_source()]
+        counts = batch_counts([len(part) for part in parts], self.batch_size, generator)
+        batches, dealt = [], torch.zeros(len(parts), dtype=torch.long)
+        for pool in counts.split(self.pool_batches):
+            totals = pool.sum(0)
+            shares = []
+            for part, start, total, column in zip(parts, dealt.tolist(), totals.tolist(), pool.T, strict=True):
+                lines = part[start : start + total]
+                shares.append(lines[self.widths[lines].argsort()].split(column.tolist()))
+            dealt += totals
+            for batch in map(torch.cat, zip(*shares, strict=True)):
+                batches.append(batch[self.widths[batch].argsort()])
+        return batches
+
+    def _lines_by_source(self) -> list[torch.Tensor]:
         """The lines of this epoch: from each data set the next ones of an endless row of its permutations."""
         chosen = []
         for lines, count in self.shares:
@@ -82,7 +107,38 @@ class SimilarWidthSampler(Sampler[int]):
             )
             start = first - rounds.start * len(lines)
             chosen.append(lines[row[start : start + count]])
-        return torch.cat(chosen)
+        return chosen
+
+
+def batch_counts(totals: Sequence[int], batch_size: int, generator: torch.Generator) -> torch.Tensor:
+    """
+    How many lines of each data set each batch has: its share of the batch, rounded down or up.
+
+    Args:
+        totals: Lines of each data set in the epoch.
+        generator: Draws which batches have the lines that are no whole ones in each.
+
+    Returns:
+        `(batches, data sets)`. The columns sum up to `totals`, the rows to `batch_size`, but for the last, which has
+        what is left.
+    """
+    lines = sum(totals)
+    batches, rest = divmod(lines, batch_size)
+    # The short batch by largest remainders; so what is left for the others is again between their rounded shares.
+    last = [rest * total // lines for total in totals]
+    by_remainder = sorted(range(len(totals)), key=lambda index: -(rest * totals[index] % lines))
+    for index in by_remainder[: rest - sum(last)]:
+        last[index] += 1
+    whole = [batch_size * total // lines for total in totals]
+    counts = torch.tensor(whole).repeat(batches, 1)
+    # The row of all that is over, data set after data set, is laid round the batches: each has as many of it, and of no
+    # data set more than one.
+    over = [total - end - batches * share for total, end, share in zip(totals, last, whole, strict=True)]
+    order, place = torch.randperm(batches, generator=generator), 0
+    for index, count in enumerate(over):
+        counts[order[torch.arange(place, place + count) % max(batches, 1)], index] += 1
+        place += count
+    return torch.cat([counts, torch.tensor([last])]) if rest else counts
 
 
 def source_shares(sources: Sequence[str], weights: Mapping[str, float]) -> list[tuple[torch.Tensor, int]]:

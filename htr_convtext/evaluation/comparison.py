@@ -14,7 +14,7 @@ from htr_convtext.errors import InputError
 from . import charts
 from .intervals import SEED, group_lines, interval, resample
 from .measures import COUNTS, DEFINITIONS, to_table
-from .metrics import RATES, rates
+from .metrics import MORE_IS_BETTER, RATES, rates
 from .predict import read_predictions
 from .report import write_page
 
@@ -143,7 +143,7 @@ def _side_by_side(found: dict[str, dict], drawn: dict[str, dict]) -> dict[str, d
 def _verdict(rate: str, bounds: list[float]) -> str:
     if bounds[0] <= 0 <= bounds[1]:
         return "unclear"
-    return "better" if (bounds[0] > 0) == (rate == "line_accuracy") else "worse"
+    return "better" if (bounds[0] > 0) == (rate in MORE_IS_BETTER) else "worse"
 
 
 def _line_errors(first: pd.DataFrame, other: pd.DataFrame) -> dict[str, int]:

@@ -31,7 +31,11 @@ DEFINITIONS = {
     "wer_published": "As above; the tokeniser of the published scores makes each of []{}/\\()\"'&+*=<>?.;:,!-—_€#%° a "
     "word of its own.",
     "wer_unicode": "As above; words by Unicode's rules (UAX #29), where punctuation alone is no word.",
-    "line_accuracy": "The share of lines without any error.",
+    "line_accuracy": "The share of lines without any error. Where each line is one word, this is word accuracy.",
+    "line_accuracy_caseless": "The share of lines whose only errors, if any, are capitals for small letters or small "
+    "letters for capitals.",
+    "ned": "1 − normalised edit distance: the mean over lines of 1 − errors / characters of the longer of ground truth "
+    "and reading (ICDAR; Baek et al., ICCV 2019, arXiv 1904.01906). 100 % if everything is right.",
     "mean_of_sets": "The mean of the sets' rates: small sets weigh as much as large ones.",
     "intervals": f"95 % percentile bootstrap, {RESAMPLES} resamples (seed {SEED}), of writers if a set names ten or "
     "more, else of pages, else of lines; within each set. Resampled lines make intervals too narrow where a few "

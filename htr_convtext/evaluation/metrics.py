@@ -1,4 +1,4 @@
-"""Character and word error rates of lines, over jiwer."""
+"""Error rates, accuracy and similarity of lines, over jiwer."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -49,7 +49,10 @@ RATES = {
     "macro_cer": ("line_cer", "lines_with_text"),
     **{f"wer_{name}": (f"word_errors_{name}", f"words_{name}") for name in WORD_TOKENIZERS},
     "line_accuracy": ("lines_right", "lines"),
+    "line_accuracy_caseless": ("lines_right_caseless", "lines"),
+    "ned": ("line_similarity", "lines"),
 }
+MORE_IS_BETTER = ("line_accuracy", "line_accuracy_caseless", "ned")
 
 
 def count_lines(
@@ -57,6 +60,11 @@ def count_lines(
 ) -> pd.DataFrame:
     """
     Counts characters (code points), words and errors of each line; the sums over any lines go into `rates`.
+
+    A line is right caseless if both texts are the same once their case is folded (Unicode's `casefold`). Its similarity
+    is 1 − edit distance / length of the longer text, 1 for two empty ones. The mean of that, here `ned`, is what
+    ICDAR's competitions in reading words and Baek et al. (ICCV 2019, arXiv 1904.01906) report as 1 − normalised edit
+    distance.
 
     Args:
         pieces: The `differences` of the two, where they are known already.
@@ -70,6 +78,10 @@ def count_lines(
     counts["character_errors"] = counts[["substitutions", "deletions", "insertions"]].sum(axis=1)
     counts["lines"] = 1
     counts["lines_right"] = (counts["character_errors"] == 0).astype(int)
+    pairs = list(zip(references, predictions, strict=True))
+    counts["lines_right_caseless"] = [int(reference.casefold() == text.casefold()) for reference, text in pairs]
+    longer = [max(len(reference), len(text), 1) for reference, text in pairs]
+    counts["line_similarity"] = 1 - counts["character_errors"] / longer
     counts["lines_with_text"] = (counts["characters"] > 0).astype(int)
     counts["line_cer"] = counts["lines_with_text"] * counts["character_errors"] / counts["characters"].clip(lower=1)
     for name, tokenize in WORD_TOKENIZERS.items():
@@ -89,22 +101,40 @@ def rates(sums: Mapping | pd.DataFrame) -> dict:
 
 @dataclass(frozen=True)
 class ErrorRates:
-    """Error rates of a set of lines, as shares of the characters and words of the ground truth."""
+    """
+    How well a set of lines is read.
+
+    Attributes:
+        cer, wer: Errors as shares of the characters and words of the ground truth.
+        accuracy, accuracy_caseless: Shares of the lines without any error, and of those whose case alone is wrong too.
+        ned: 1 − normalised edit distance, see `count_lines`.
+    """
 
     cer: float
     wer: float
     lines: int
+    accuracy: float
+    accuracy_caseless: float
+    ned: float
 
 
 def error_rates(references: Sequence[str], predictions: Sequence[str]) -> ErrorRates:
     """
-    Micro-averaged CER over code points and WER over words between spaces. The texts are compared as they are.
+    Micro-averaged CER over code points and WER over words between spaces, and what else `ErrorRates` has. The texts are
+    compared as they are.
 
     Raises:
         ValueError: if there are no lines, or not as many predictions as references.
     """
-    found = rates(count_lines(references, predictions).sum())
-    return ErrorRates(cer=float(found["cer"]), wer=float(found["wer_space"]), lines=len(references))
+    found = {name: float(rate) for name, rate in rates(count_lines(references, predictions).sum()).items()}
+    return ErrorRates(
+        cer=found["cer"],
+        wer=found["wer_space"],
+        lines=len(references),
+        accuracy=found["line_accuracy"],
+        accuracy_caseless=found["line_accuracy_caseless"],
+        ned=found["ned"],
+    )
 
 
 def _errors(alignment: list[jiwer.AlignmentChunk]) -> int:

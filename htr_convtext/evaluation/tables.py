@@ -1,18 +1,20 @@
 """The numbers of a report or a comparison as plain text, for a terminal."""
 
+from .metrics import MORE_IS_BETTER
 from .report import interval, percent
 
 
 def report_table(report: dict) -> str:
-    """Lines, CER and WER with 95 % intervals, and lines without error of each set and over all."""
+    """CER and WER with 95 % intervals, lines right with and without regard to case, and 1 − NED of each set and all."""
     blocks = dict(report["sets"])
     if len(blocks) > 1:
         blocks["all lines"] = report["all"]
         blocks["mean of the sets"] = {"lines": "", **report["all"]["mean_of_sets"]}
-    rows = [["", "lines", "CER %", "[95 %]", "WER %", "[95 %]", "lines right %"]]
+    rows = [["", "lines", "CER %", "[95 %]", "WER %", "[95 %]", "lines right %", "caseless %", "1 − NED %"]]
     for name, numbers in blocks.items():
         cer, wer = ([percent(numbers[rate]), interval(numbers["intervals"][rate])] for rate in ("cer", "wer_space"))
-        rows.append([name, str(numbers["lines"]), *cer, *wer, percent(numbers["line_accuracy"])])
+        shares = [percent(numbers[rate]) for rate in MORE_IS_BETTER]
+        rows.append([name, str(numbers["lines"]), *cer, *wer, *shares])
     return align_columns(rows, left=1)
 
 

@@ -25,6 +25,7 @@ class Family(ABC):
 
     model_type: ClassVar[str]
     configurations: ClassVar[tuple[str, ...]]  # named networks, of which no two families have the same
+    unregularised: ClassVar[Mapping[str, Any]] = {}  # settings without dropout and the like: to learn lines by heart
     auto_model: ClassVar[type]  # the Auto class of the network with its head
     tokenizer_class: ClassVar[type[PreTrainedTokenizerBase]]
 

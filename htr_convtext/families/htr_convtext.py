@@ -30,6 +30,7 @@ class HTRConvTextFamily(CTCLineFamily):
         "drop_path_rate": 0.1,
         "masking": "none",
     }
+    unregularised = {"hidden_dropout": 0.0, "attention_dropout": 0.0, "drop_path_rate": 0.0}
     training_only = frozenset(
         {
             *training, "layer_scale_init_value", "initializer_range", "xavier_gain", "mask_ratio", "mask_span_length",

@@ -53,6 +53,10 @@ class ModelArguments:
     min_character_count: int | None = _setting(
         "characters rarer than this in the training text are not learned (default: 1)", metavar="N"
     )
+    unknown_characters: Literal["drop", "leave_out"] = _setting(
+        "outside the charset: drop them from the texts, or leave out the lines that have one", "drop"
+    )
+    max_characters: int | None = _setting("lines with more are left out (default: none)", metavar="N")
     text_policy: str | None = _setting(
         "JSON file of a text policy (default: that of the prepared data, else of the model, else NFC, spaces folded)",
         metavar="FILE",
@@ -62,8 +66,8 @@ class ModelArguments:
     )
     ctc_loss_weight: float | None = _setting("weight of the CTC loss (default: 0.1)", metavar="X")
     tcm_loss_weight: float | None = _setting("weight of the textual context loss (default: 1)", metavar="X")
-    masking: Literal["none", "span", "block", "single"] | None = _setting(
-        "hide a share of the frames: in spans, blocks or one by one (default: none)"
+    masking: Literal["none", "span", "block", "single", "mixed"] | None = _setting(
+        "hide a share of the frames: in spans, blocks, one by one, or one of these by batch (default: none)"
     )
     hidden_dropout: float | None = _setting("dropout of the encoder's sub-layers (default: 0.1)", metavar="X")
     attention_dropout: float | None = _setting("dropout of its attention weights (default: 0.1)", metavar="X")
@@ -86,6 +90,8 @@ class ModelArguments:
         family_named(self.size)
         if self.charset and self.min_character_count is not None:
             raise InputError("--min_character_count has no effect with --charset; leave one of them out.")
+        if self.max_characters is not None and self.max_characters < 1:
+            raise InputError(f"--max_characters {self.max_characters}: a line has at least one.")
 
     def network_settings(self) -> dict[str, Any]:
         """The settings of network and images that were given."""
@@ -94,6 +100,9 @@ class ModelArguments:
 
 MAX_STEPS = 10_000
 SAVE_STEPS = 1000
+ADADELTA = "adadelta"  # which transformers has not
+# What an evaluation measures (`character_metrics`), and whether more of it is better.
+METRICS = {"loss": False, "cer": False, "wer": False, "accuracy": True, "accuracy_caseless": True, "ned": True}
 
 
 WITHOUT_EFFECT = {
@@ -129,7 +138,7 @@ class LineTrainingArguments(TrainingArguments):
     )
     ema_decay: float = _setting("largest decay of the averaged weights; 0: no average", 0.9999, metavar="X")
     early_stopping_patience: int = _setting(
-        "end after so many evaluations without a better CER (default: 0, never)", 0, metavar="N"
+        "end after so many evaluations without a better metric_for_best_model (default: 0, never)", 0, metavar="N"
     )
     source_weights: list[str] = field(
         default_factory=list,
@@ -137,6 +146,9 @@ class LineTrainingArguments(TrainingArguments):
             "help": "shares of data sets, those not named have 1 (default: each line once in an epoch)",
             "metavar": "NAME=WEIGHT",
         },
+    )
+    source_batches: bool = _setting(
+        "every batch, not only every epoch, has these shares (default: False)", False, metavar="BOOL"
     )
     freeze_backbone: bool = _setting("train the encoder and the heads only", False, metavar="BOOL")
 
@@ -153,6 +165,12 @@ class LineTrainingArguments(TrainingArguments):
     )
     gradient_accumulation_steps: int = _changed("gradient_accumulation_steps", "batches of a step", metavar="N")
     learning_rate: float = _changed("learning_rate", "peak learning rate", default=1e-3, metavar="RATE")
+    optim: str = _changed(
+        "optim",
+        f"optimiser: one of transformers, or {ADADELTA} with the constants of published word readers "
+        "(rho 0.95, eps 1e-8; give it learning_rate 1)",
+        metavar="NAME",
+    )
     adam_beta2: float = _changed("adam_beta2", default=0.99)
     weight_decay: float = _changed("weight_decay", "of all weights", default=0.05, metavar="X")
     max_grad_norm: float = _changed("max_grad_norm", "longer gradients are cut to this; 0: none", metavar="X")
@@ -176,10 +194,12 @@ class LineTrainingArguments(TrainingArguments):
     )
     load_best_model_at_end: bool = _changed("load_best_model_at_end", default=True)
     metric_for_best_model: str = _changed(
-        "metric_for_best_model", "metric that the best model has the least of, or with greater_is_better the most",
-        default="cer",
+        "metric_for_best_model", f"what makes the best model, and is waited for: {', '.join(METRICS)}", default="cer",
+        metavar="NAME",
     )  # fmt: skip
-    greater_is_better: bool = _changed("greater_is_better", "whether more of that metric is better", default=False)
+    greater_is_better: bool | None = _changed(
+        "greater_is_better", "whether more of that metric is better (default: of accuracy and ned)", metavar="BOOL"
+    )
     logging_steps: float = _changed(
         "logging_steps", "steps from one line of losses to the next; with max_minutes one comes every half minute too",
         default=50, metavar="N",
@@ -207,6 +227,8 @@ class LineTrainingArguments(TrainingArguments):
         if self.max_steps < 0 and not self.num_train_epochs:
             self.max_steps = MAX_STEPS
         self.save_steps = self.save_steps or self.eval_steps
+        if self.greater_is_better is None:
+            self.greater_is_better = METRICS.get(self.metric_for_best_model.removeprefix("eval_"), False)
         by_steps = self.eval_strategy == self.save_strategy == "steps"
         evaluates = self.eval_strategy != "no"
         if self.load_best_model_at_end and not evaluates:
@@ -220,6 +242,8 @@ class LineTrainingArguments(TrainingArguments):
                 raise InputError(f"{name} must not be negative, got {getattr(self, name)}.")
         if not 0 <= self.ema_decay < 1:
             raise InputError(f"ema_decay must be in [0, 1), got {self.ema_decay}.")
+        if self.source_batches and not self.source_weights:
+            raise InputError("source_batches has no effect without source_weights.")
         parse_weights(self.source_weights)  # what is wrong with them is said before anything is read
         if self.max_minutes:
             if 0 < self.warmup_steps < 1:
@@ -231,7 +255,14 @@ class LineTrainingArguments(TrainingArguments):
         for name, reason in WITHOUT_EFFECT.items():
             if getattr(self, name) != TrainingArguments.__dataclass_fields__[name].default:
                 raise InputError(f"{name} has no effect: {reason}.")
+        uses_adadelta = self.optim == ADADELTA
+        if uses_adadelta:
+            self.optim = TrainingArguments.__dataclass_fields__["optim"].default
+            if self.optim_args:
+                raise InputError(f"optim_args has no effect with optim {ADADELTA}.")
         super().__post_init__()
+        if uses_adadelta:
+            self.optim = ADADELTA
         if self.n_gpu > 1:
             logger.warning("One process uses one GPU of %d; torchrun --nproc_per_node uses them all.", self.n_gpu)
             self._n_gpu = 1

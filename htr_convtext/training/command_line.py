@@ -17,7 +17,10 @@ from .arguments import LineTrainingArguments, ModelArguments
 
 # What `--help` shows, and under which headings; `--help-all` shows all other settings below them.
 GROUPS = {
-    "data": ("data", "source_weights", "text_policy", "charset", "min_character_count"),
+    "data": (
+        "data", "source_weights", "source_batches", "text_policy", "charset", "min_character_count",
+        "unknown_characters", "max_characters",
+    ),
     "network": (
         "model", "size", "use_tcm", "no_use_tcm", "hidden_dropout", "attention_dropout", "drop_path_rate",
         "freeze_backbone",
@@ -27,13 +30,13 @@ GROUPS = {
         "preview",
     ),
     "losses and optimiser": (
-        "ctc_loss_weight", "tcm_loss_weight", "masking", "learning_rate", "min_learning_rate", "warmup_steps",
+        "ctc_loss_weight", "tcm_loss_weight", "masking", "optim", "learning_rate", "min_learning_rate", "warmup_steps",
         "weight_decay", "max_grad_norm", "sam_rho", "ema_decay", "per_device_train_batch_size",
         "gradient_accumulation_steps", "seed",
     ),
     "length of the run and evaluation": (
-        "max_minutes", "max_steps", "num_train_epochs", "early_stopping_patience", "eval_steps",
-        "per_device_eval_batch_size",
+        "max_minutes", "max_steps", "num_train_epochs", "eval_steps", "metric_for_best_model",
+        "early_stopping_patience", "per_device_eval_batch_size",
     ),
     "saving and resuming": ("output_dir", "resume_from_checkpoint", "save_steps", "save_total_limit"),
     "computing and logging": (

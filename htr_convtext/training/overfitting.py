@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from htr_convtext.data import load_sources
+from htr_convtext.families import family_named
 
 from .arguments import LineTrainingArguments, ModelArguments, has_fast_bfloat16
 from .run import Outcome, train
@@ -43,10 +44,8 @@ def learn_by_heart(
     """
     lines = load_sources(sources, "train").shuffle(seed=seed)
     lines = lines.select(range(min(count, len(lines))))
-    arguments = ModelArguments(
-        data=list(sources), size=size, height=height, hidden_dropout=0, attention_dropout=0, drop_path_rate=0,
-        augmentation="none",
-    )  # fmt: skip
+    settings = family_named(size).unregularised
+    arguments = ModelArguments(data=list(sources), size=size, height=height, augmentation="none", **settings)
     with tempfile.TemporaryDirectory() as folder:
         training_arguments = LineTrainingArguments(
             output_dir=folder, max_steps=max_steps, learning_rate=learning_rate, warmup_steps=EVALUATE_EVERY,

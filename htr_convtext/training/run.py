@@ -10,7 +10,14 @@ import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, ProcessorMixin, TrainerCallback, set_seed
 
-from htr_convtext.data import LineAugmentation, TextPolicy, load_sources, preview_augmentations, select_trainable
+from htr_convtext.data import (
+    LineAugmentation,
+    TextPolicy,
+    augment_normalized,
+    load_sources,
+    preview_augmentations,
+    select_trainable,
+)
 from htr_convtext.data.sampler import source_shares
 from htr_convtext.errors import InputError
 from htr_convtext.families import family_of
@@ -18,7 +25,7 @@ from htr_convtext.loading import find_model
 from htr_convtext.model_card import ModelFacts, SetResult
 from processing.images import open_image
 
-from .arguments import LineTrainingArguments, ModelArguments, parse_weights
+from .arguments import METRICS, LineTrainingArguments, ModelArguments, parse_weights
 from .build import build_model, find_text_policy, load_checkpoint, refuse_other_count
 from .checkpoints import find_checkpoint, is_finished
 from .scores import Scores, score_lines
@@ -78,6 +85,10 @@ def train(
         ModuleNotFoundError: names what must be installed.
         OSError: if a file cannot be read.
     """
+    if training_arguments.metric_for_best_model.removeprefix("eval_") not in METRICS:
+        raise InputError(
+            f"--metric_for_best_model {training_arguments.metric_for_best_model}: choose one of {', '.join(METRICS)}."
+        )
     set_seed(training_arguments.seed)
     checkpoint = find_checkpoint(training_arguments.output_dir, training_arguments.resume_from_checkpoint)
     augmentation = LineAugmentation.from_preset(arguments.augmentation, arguments.augmentation_strength)
@@ -87,11 +98,12 @@ def train(
         model, processor, policy = load_checkpoint(arguments, checkpoint)
         splits = load_splits(arguments, training_arguments, policy, splits)
         refuse_other_count(arguments, splits["train"]["text"], processor, family_of(model.config))
-    splits = {name: usable_lines(name, lines, model, processor) for name, lines in splits.items()}
+    splits = {name: usable_lines(name, lines, model, processor, arguments) for name, lines in splits.items()}
     check_weights(training_arguments, splits["train"], "of the lines that can be used: ")
     dropped = processor.tokenizer.unknown_counts.most_common()
     logger.info("text policy: %s", policy)
-    logger.info("charset: %d characters; dropped from the texts: %s", len(processor.tokenizer) - 1, dropped or "none")
+    charset = processor.tokenizer.charset
+    logger.info("charset: %d characters; dropped from the texts: %s", len(charset), dropped or "none")
     logger.info("network: %.2f M parameters", model.num_parameters() / 1e6)
 
     if arguments.model and checkpoint is None and training_arguments.eval_strategy != "no":
@@ -104,7 +116,7 @@ def train(
         data_collator=processor,
         processing_class=processor,
         compute_metrics=character_metrics(processor.tokenizer),
-        augmentation=augmentation,
+        augmentation=augment_normalized(augmentation, processor.image_processor),
         callbacks=list(callbacks),
     )
     if pictures:
@@ -152,9 +164,17 @@ def check_weights(training_arguments: LineTrainingArguments, lines: Dataset, whe
             raise InputError(f"{where}{error}") from None
 
 
-def usable_lines(split: str, lines: Dataset, model: PreTrainedModel, processor: ProcessorMixin) -> Dataset:
+def usable_lines(
+    split: str, lines: Dataset, model: PreTrainedModel, processor: ProcessorMixin, arguments: ModelArguments
+) -> Dataset:
     """The lines that the model can be trained on; how many are left out is logged."""
-    usable, left_out = select_trainable(lines, processor, model.config)
+    usable, left_out = select_trainable(
+        lines,
+        processor,
+        model.config,
+        leave_out_unknown=arguments.unknown_characters == "leave_out",
+        max_characters=arguments.max_characters,
+    )
     log = logger.warning if left_out else logger.info
     log("%s: %d of %d lines; left out: %s", split, len(usable), len(lines), dict(left_out) or "none")
     if not len(usable):
@@ -246,7 +266,9 @@ def preview(arguments: ModelArguments, training_arguments: LineTrainingArguments
         except InputError as error:
             logger.warning("Not shown: %s", error)
             continue
-        images.append(torch.as_tensor(processor.image_processor(image, do_pad=False).pixel_values[0]))
+        images.append(
+            torch.as_tensor(processor.image_processor(image, do_pad=False, do_normalize=False).pixel_values[0])
+        )
         if len(images) == count:
             break
     preview_augmentations(images, augmentation, arguments.preview)

@@ -27,7 +27,7 @@ from htr_convtext.data import SimilarWidthSampler
 from htr_convtext.evaluation import error_rates
 from htr_convtext.loading import load_weights, quiet_loading
 
-from .arguments import LineTrainingArguments, parse_weights
+from .arguments import ADADELTA, METRICS, LineTrainingArguments, parse_weights
 from .averaging import WeightAverage
 from .callbacks import EarlyStopping, StopOnSignal, TimeBudget, start_worker
 from .checkpoints import last_checkpoint
@@ -87,6 +87,10 @@ class LineTrainer(Trainer):
         super().__init__(*args, **kwargs)
         if not isinstance(self.args, LineTrainingArguments):
             raise TypeError("LineTrainer needs `args=LineTrainingArguments(...)`.")
+        if self.args.optim == ADADELTA:
+            # The constants of Baek et al. (ICCV 2019, arXiv 1904.01906) and of AttentionHTR (arXiv 2201.09390).
+            options = {"lr": self.args.learning_rate, "rho": 0.95, "eps": 1e-8}
+            self.optimizer_cls_and_kwargs = (torch.optim.Adadelta, options)
         self.augmentation = augmentation
         self.train_sampler: SimilarWidthSampler | None = None
         self.skipped_steps = 0
@@ -162,8 +166,9 @@ class LineTrainer(Trainer):
         weights = parse_weights(args.source_weights)
         sources = train_dataset["source"] if weights else None
         self.train_sampler = SimilarWidthSampler(
-            train_dataset["width"], batch_size, seed, sources=sources, source_weights=weights
-        )
+            train_dataset["width"], batch_size, seed, sources=sources, source_weights=weights,
+            source_batches=args.source_batches,
+        )  # fmt: skip
         return self.train_sampler
 
     def get_train_dataloader(self) -> DataLoader:
@@ -324,7 +329,7 @@ class LineTrainer(Trainer):
 
 def character_metrics(tokenizer: PreTrainedTokenizerBase) -> Callable[[EvalPrediction], dict[str, float]]:
     """
-    `compute_metrics` for the trainer: CER and WER.
+    `compute_metrics` for the trainer: CER, WER, accuracy of lines with and without regard to case, and 1 − NED (`ned`).
 
     The ground truth is read back from the labels, so characters that the tokenizer dropped do not count as errors
     here; `htr evaluate` counts them.
@@ -334,6 +339,6 @@ def character_metrics(tokenizer: PreTrainedTokenizerBase) -> Callable[[EvalPredi
         predictions = [tokenizer.decode(ids) for ids in np.asarray(prediction.predictions)]
         references = [tokenizer.decode(ids, group_tokens=False) for ids in np.asarray(prediction.label_ids)]
         rates = error_rates(references, predictions)
-        return {"cer": rates.cer, "wer": rates.wer}
+        return {name: getattr(rates, name) for name in METRICS if name != "loss"}
 
     return compute_metrics

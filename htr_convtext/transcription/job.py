@@ -46,7 +46,8 @@ class JobCounts:
 class TranscriptionJob:
     """
     Reads the pages of a plan and writes them. What is written already is left out, so the same job goes on where it
-    stopped. The pages of a document that was broken off, or has pages that cannot be read, are kept for the next time.
+    stopped. The pages of a document that was broken off, or has pages that cannot be read, are kept for the next time,
+    if the same model and decoder read then.
 
         plan = open_documents(["letters"], "page", "transcribed")
         counts = TranscriptionJob(plan, load_recognizer()).run()
@@ -55,7 +56,6 @@ class TranscriptionJob:
         segmenter: What finds lines; by default `TextDetector`.
         batch_size: Lines that are read at once.
         hooks: Are told what happens; by default messages are logged.
-        model, decoder: What the recogniser has, by name: kept pages that others read are not taken.
 
     Raises:
         InputError: if the default segmenter is not installed.
@@ -68,8 +68,6 @@ class TranscriptionJob:
         segmenter: Segmenter | None = None,
         batch_size: int = 8,
         hooks: JobHooks | None = None,
-        model: str | None = None,
-        decoder: str = "greedy",
     ):
         self.plan = plan
         self.recognizer = recognizer
@@ -79,7 +77,6 @@ class TranscriptionJob:
             raise InputError(str(error)) from None
         self.batch_size = batch_size
         self.hooks = hooks or JobHooks()
-        self.model, self.decoder = model, decoder
         self.counts = JobCounts()
         self._passed = 0
 
@@ -111,7 +108,7 @@ class TranscriptionJob:
         """Reads and writes the pages of an output, unless it is there."""
         target, kept = output.target, None
         if target and len(output.indices) > 1:
-            kept = KeptPages(target, self.model, self.decoder)
+            kept = KeptPages(target, self.recognizer.source, self.recognizer.decoder_name)
             if self.plan.overwrite:
                 kept.clear()
         is_whole = target and target.exists() and not (kept and kept.folder.exists())
