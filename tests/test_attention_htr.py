@@ -18,7 +18,7 @@ from htr_convtext.recognizer import Recognizer, load_recognizer
 from modeling_attention_htr import AttentionHTRConfig, AttentionHTRForTextRecognition, AttentionHTRModel
 from modeling_attention_htr.configuration_attention_htr import NETWORKS
 from modeling_attention_htr.transformation_attention_htr import AttentionHTRControlPoints
-from processing import AttentionHTRImageProcessor, AttentionHTRTokenizer, UnknownCharacterError
+from processing import AttentionHTRImageProcessor, AttentionHTRProcessor, AttentionHTRTokenizer, UnknownCharacterError
 from tests.helpers import NANO_ATTENTION_HTR, ROOT, build_attention_htr, call_script, draw_line, write_image_folder
 from tests.parity.standin_weights import state_dict
 
