@@ -84,6 +84,11 @@ class AttentionHTRConfig(PreTrainedConfig):
             "image-to-text": {"impl": "pipeline_lines.LinePipeline", "pt": ["AutoModelForTextRecognition"]}
         }
 
+    @property
+    def num_hidden_layers(self) -> int:
+        """LSTM layers over the frames."""
+        return 2 if self.sequence == "bilstm" else 0
+
     def frames(self, width: "int | torch.Tensor") -> "int | torch.Tensor":
         """Frames of an image of `width` pixel columns, of one or of each of several images."""
         return width // 4 - 1 if self.features == "vgg" else width // 4 + 1

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from transformers import initialization as init
 from transformers.generation import GenerationConfig, GenerationMixin
-from transformers.modeling_outputs import BaseModelOutput, ModelOutput
+from transformers.modeling_outputs import BaseModelOutput, ModelOutput, Seq2SeqLMOutput
 from transformers.modeling_utils import PreTrainedModel
 from transformers.processing_utils import Unpack
 from transformers.utils import TransformersKwargs, auto_docstring, can_return_tuple
@@ -22,23 +22,24 @@ from .transformation_attention_htr import AttentionHTRControlPoints, AttentionHT
 
 
 @dataclass
-class AttentionHTROutput(ModelOutput):
+class AttentionHTROutput(Seq2SeqLMOutput):
     r"""
     loss (`torch.Tensor` of shape `()`, *optional*): With `labels`.
     logits (`torch.Tensor` of shape `(batch_size, steps, vocab_size)`):
         With attention those of the characters; with CTC of the frames.
-    alignments (`torch.Tensor` of shape `(batch_size, steps, sequence_length)`, *optional*):
-        With attention the weights of the frames in each step.
+    decoder_hidden_states (`tuple[torch.Tensor]`, *optional*):
+        With attention the states of its LSTM, one tensor of shape `(batch_size, steps, hidden_size)`.
     encoder_last_hidden_state (`torch.Tensor` of shape `(batch_size, sequence_length, width)`): The frames.
     encoder_hidden_states (`tuple[torch.Tensor]`, *optional*):
-        The frames before and after each LSTM layer.
+        With attention the frames before and after each LSTM layer.
+    hidden_states (`tuple[torch.Tensor]`, *optional*):
+        With CTC the frames before and after each LSTM layer.
+    alignments (`torch.Tensor` of shape `(batch_size, steps, sequence_length)`, *optional*):
+        With attention the weights of the frames in each step.
     """
 
-    loss: torch.Tensor | None = None
-    logits: torch.Tensor | None = None
+    hidden_states: tuple[torch.Tensor, ...] | None = None
     alignments: torch.Tensor | None = None
-    encoder_last_hidden_state: torch.Tensor | None = None
-    encoder_hidden_states: tuple[torch.Tensor, ...] | None = None
 
 
 @auto_docstring
@@ -47,6 +48,7 @@ class AttentionHTRPreTrainedModel(PreTrainedModel):
     base_model_prefix = "model"
     main_input_name = "pixel_values"
     input_modalities = ("image",)
+    supports_gradient_checkpointing = False  # batch norm would count each batch twice
     # The loss is a mean over characters or lines already; without this Trainer would scale it by accumulation steps.
     accepts_loss_kwargs = False
     _no_split_modules = ["AttentionHTRBiLSTM", "AttentionHTRDecoder"]
@@ -80,8 +82,8 @@ class AttentionHTRModel(AttentionHTRPreTrainedModel):
         super().__init__(config)
         self.transformation = AttentionHTRTransformation(config) if config.transformation == "tps" else None
         self.features = AttentionHTRFeatures(config)
-        sizes = [config.feature_size, config.hidden_size, config.hidden_size] if config.sequence == "bilstm" else []
-        self.layers = nn.ModuleList([AttentionHTRBiLSTM(sizes[i], config.hidden_size) for i in range(len(sizes) - 1)])
+        sizes = [config.feature_size, *[config.hidden_size] * config.num_hidden_layers]
+        self.layers = nn.ModuleList([AttentionHTRBiLSTM(size, config.hidden_size) for size in sizes[:-1]])
         self.is_frozen = False
         self.post_init()
 
@@ -177,24 +179,28 @@ class AttentionHTRForTextRecognition(AttentionHTRPreTrainedModel, GenerationMixi
                 raise ValueError(
                     f"Label {labels.max()} is outside the {self.config.vocab_size} classes (`vocab_size`)."
                 )
-        loss = alignments = None
+        encoder_hidden_states = encoder_outputs.get("hidden_states")
+        loss = None
         if self.decoder is None:
             logits = self.ctc_head(frames)
             loss = None if labels is None else ctc_loss_function(logits, labels)
-        else:
-            if decoder_input_ids is None and labels is not None:
-                decoder_input_ids = shift_right(labels)
-            steps = self.config.max_text_length + 1 if decoder_input_ids is None else decoder_input_ids.shape[1]
-            logits, alignments = self.decoder(frames, steps, decoder_input_ids)
-            if labels is not None:
-                targets = labels.masked_fill(labels <= 0, -100)
-                loss = nn.functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
+            return AttentionHTROutput(
+                loss=loss, logits=logits, encoder_last_hidden_state=frames, hidden_states=encoder_hidden_states
+            )
+        if decoder_input_ids is None and labels is not None:
+            decoder_input_ids = shift_right(labels)
+        steps = self.config.max_text_length + 1 if decoder_input_ids is None else decoder_input_ids.shape[1]
+        logits, alignments, states = self.decoder(frames, steps, decoder_input_ids)
+        if labels is not None:
+            targets = labels.masked_fill(labels <= 0, -100)
+            loss = nn.functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
         return AttentionHTROutput(
             loss=loss,
             logits=logits,
-            alignments=alignments,
+            decoder_hidden_states=None if encoder_hidden_states is None else (states,),
             encoder_last_hidden_state=frames,
-            encoder_hidden_states=encoder_outputs.get("hidden_states"),
+            encoder_hidden_states=encoder_hidden_states,
+            alignments=alignments,
         )
 
     def generate(self, *args, **kwargs) -> torch.Tensor | ModelOutput:
@@ -230,7 +236,7 @@ class AttentionHTRForTextRecognition(AttentionHTRPreTrainedModel, GenerationMixi
         """
         if self.decoder is None:
             return outputs["logits"].argmax(-1)
-        logits, _ = self.decoder(outputs["encoder_last_hidden_state"], self.config.max_text_length + 1)
+        logits, *_ = self.decoder(outputs["encoder_last_hidden_state"], self.config.max_text_length + 1)
         token_ids = logits.argmax(-1)
         ended = (token_ids == self.config.eos_token_id).int().cumsum(-1) > 0
         return token_ids.masked_fill(ended, self.config.pad_token_id)

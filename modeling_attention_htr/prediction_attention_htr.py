@@ -42,7 +42,7 @@ class AttentionHTRDecoder(nn.Module):
 
     def forward(
         self, frames: torch.Tensor, steps: int, decoder_input_ids: torch.Tensor | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """
         Args:
             frames: `(batch_size, sequence_length, width)`.
@@ -51,13 +51,14 @@ class AttentionHTRDecoder(nn.Module):
                 By default the one that was written: the most probable.
 
         Returns:
-            Logits `(batch_size, steps, vocab_size)` and alignments `(batch_size, steps, sequence_length)`, the weights
-            of the frames in each step.
+            Logits `(batch_size, steps, vocab_size)`, alignments `(batch_size, steps, sequence_length)`, the weights of
+            the frames in each step, and states of the LSTM `(batch_size, steps, hidden_size)`.
         """
         keys = self.frame_projection(frames)
-        hidden = cell = frames.new_zeros(len(frames), self.cell.hidden_size)
-        token_ids = torch.full((len(frames),), self.start_token_id, device=frames.device)
-        logits, alignments = [], []
+        batch_size = frames.shape[0]  # not `len`, which an exported graph would keep as a constant
+        hidden = cell = frames.new_zeros(batch_size, self.cell.hidden_size)
+        token_ids = torch.full((batch_size,), self.start_token_id, device=frames.device)
+        logits, alignments, states = [], [], []
         for step in range(steps):
             if decoder_input_ids is not None:
                 token_ids = decoder_input_ids[:, step]
@@ -68,5 +69,6 @@ class AttentionHTRDecoder(nn.Module):
             hidden, cell = self.cell(torch.cat([context, symbol], 1), (hidden, cell))
             logits.append(self.classifier(hidden))
             alignments.append(weights.squeeze(-1))
+            states.append(hidden)
             token_ids = logits[-1].argmax(-1)
-        return torch.stack(logits, 1), torch.stack(alignments, 1)
+        return torch.stack(logits, 1), torch.stack(alignments, 1), torch.stack(states, 1)

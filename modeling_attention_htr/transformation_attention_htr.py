@@ -42,7 +42,7 @@ class AttentionHTRLocalization(nn.Module):
             if index < 3:
                 hidden_states = nn.functional.max_pool2d(hidden_states, 2)
         hidden_states = self.projection(hidden_states.mean((2, 3))).relu()
-        return self.control_points(hidden_states).view(len(pixel_values), -1, 2)
+        return self.control_points(hidden_states).unflatten(-1, (-1, 2))
 
 
 class AttentionHTRTransformation(nn.Module):

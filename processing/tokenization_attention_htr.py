@@ -32,14 +32,8 @@ class AttentionHTRTokenizer(CharacterTokenizer):
         **kwargs,
     ):
         self.do_lower_case = do_lower_case
-        super().__init__(
-            vocab_file,
-            pad_token,
-            eos_token=eos_token,
-            do_lower_case=do_lower_case,
-            more_special=() if eos_token is None else (str(eos_token),),
-            **kwargs,
-        )
+        self.more_special = () if eos_token is None else (str(eos_token),)
+        super().__init__(vocab_file, pad_token, eos_token=eos_token, do_lower_case=do_lower_case, **kwargs)
 
     @classmethod
     def from_published(cls, name: str, **kwargs) -> "AttentionHTRTokenizer":
@@ -59,6 +53,14 @@ class AttentionHTRTokenizer(CharacterTokenizer):
         self, token_ids_0: list[int], token_ids_1: list[int] | None = None
     ) -> list[int]:
         return [*token_ids_0, *(token_ids_1 or []), *([] if self.eos_token_id is None else [self.eos_token_id])]
+
+    def get_special_tokens_mask(
+        self, token_ids_0: list[int], token_ids_1: list[int] | None = None, already_has_special_tokens: bool = False
+    ) -> list[int]:
+        if already_has_special_tokens:
+            return super().get_special_tokens_mask(token_ids_0, token_ids_1, already_has_special_tokens=True)
+        characters = [0] * (len(token_ids_0) + len(token_ids_1 or []))
+        return [*characters, *([] if self.eos_token_id is None else [1])]
 
     def _decode(self, token_ids: int | list[int], *args, **kwargs) -> str | dict:
         """As of [`CharacterTokenizer`]; with an end symbol the text before the first one, whatever follows."""

@@ -40,11 +40,10 @@ class CharacterTokenizer(PreTrainedTokenizer):
             `None` takes texts as they are. `"NFC"` composes them before encoding and after decoding; a composed
             character that is not in the vocabulary is spelled by its parts if those are, so composed text always comes
             back as it went in.
-        more_special (`Sequence[str]`, *optional*):
-            Names of the special tokens with the ids 1, 2 …; for subclasses.
     """
 
     published: ClassVar[dict[str, str]] = {}  # the alphabets of published checkpoints, by name
+    more_special: Sequence[str] = ()  # the special tokens with the ids 1, 2 …; subclasses set it before `__init__`
     vocab_files_names = VOCAB_FILES_NAMES
     model_input_names = ["input_ids", "attention_mask"]
 
@@ -55,10 +54,9 @@ class CharacterTokenizer(PreTrainedTokenizer):
         unknown: str = "error",
         replacement: str | None = None,
         unicode_form: str | None = None,
-        more_special: Sequence[str] = (),
         **kwargs,
     ):
-        special = [str(pad_token), *more_special]
+        special = [str(pad_token), *self.more_special]
         self.first_character = len(special)  # its id
         self.encoder: dict[str, int] = {token: index for index, token in enumerate(special)}
         if vocab_file is not None:

@@ -1,14 +1,16 @@
 """What `common_suites.py` needs to know about this package."""
 
 import torch
+from attention_tests import AttentionTests
 
 from modeling_htr_convtext import HTRConvTextConfig, HTRConvTextForCTC, HTRConvTextModel
 from processing import HTRConvTextImageProcessor, HTRConvTextProcessor, HTRConvTextTokenizer, LinePipeline
 
 
-CONFIG_CLASS, MODEL_CLASS, CTC_CLASS = HTRConvTextConfig, HTRConvTextModel, HTRConvTextForCTC
+CONFIG_CLASS, MODEL_CLASS, HEAD_CLASS = HTRConvTextConfig, HTRConvTextModel, HTRConvTextForCTC
 IMAGE_PROCESSOR_CLASS, TOKENIZER_CLASS = HTRConvTextImageProcessor, HTRConvTextTokenizer
 PROCESSOR_CLASS, PIPELINE_CLASS, TASK = HTRConvTextProcessor, LinePipeline, "image-to-text"
+HEAD_MAPPING_NAMES = "MODEL_FOR_CTC_MAPPING_NAMES"
 
 BATCH_SIZE, HEIGHT, WIDTH, NUM_CHANNELS = 3, 16, 64, 1
 SEQ_LENGTH = 16  # frames that the first ConvText block sees
@@ -26,6 +28,11 @@ TINY_CONFIG = {
     "attention_dropout": 0.0,
     "drop_path_rate": 0.0,
 }
+TESTER = {}  # what the tests believe of the configuration besides
+CONFIG_PROPERTIES = ["hidden_size", "num_attention_heads", "num_hidden_layers"]
+EXPORT_DYNAMIC_AXES = (0, 3)
+# Widths that give even and odd frame counts: a traced parity branch is wrong for one of them.
+EXPORT_SIZES = [(1, WIDTH), (2, WIDTH + 4), (2, WIDTH + 8), (3, WIDTH + 12), (1, WIDTH + 1)]
 
 
 def inputs(config: HTRConvTextConfig) -> dict[str, torch.Tensor]:
@@ -51,3 +58,16 @@ def tokenizer() -> HTRConvTextTokenizer:
 def image_processor_kwargs() -> dict:
     return {"size": {"height": 16, "width": 64}, "pad_to_max_width": True, "do_normalize": True, "image_mean": [0.5],
             "image_std": [0.5]}  # fmt: skip
+
+
+class ModelTests(AttentionTests):
+    def test_attention_uses_position(self):
+        """Without any position information the frame order would not matter to attention."""
+        model = self.random_model(MODEL_CLASS)
+        tables = [m for n, m in model.named_modules() if "relative_position" in n and hasattr(m, "weight")]
+        x = {"pixel_values": inputs(model.config)["pixel_values"]}
+        with torch.no_grad():
+            before = model(**x)[0]
+            for table in tables:
+                table.weight.mul_(-3)
+            self.assertFalse(torch.allclose(before, model(**x)[0], atol=1e-3))
