@@ -53,9 +53,7 @@ def cut_words(
         InputError: names the source or folder that cannot be used, or says that the model reads otherwise.
     """
     if not recognizer.family.reads_frames(recognizer.model.config):
-        raise InputError(
-            f"{recognizer.source or 'The model'} does not read by CTC over frames, so it cannot cut words."
-        )
+        raise InputError("Words are cut by a model that reads by CTC over frames; this one does not.")
     output, sources = new_folder(output), list(sources)
     policy = TextPolicy.of(recognizer.processor.tokenizer)
     report = DataReport()

@@ -77,6 +77,9 @@ class VisionEncoderDecoderFamily(Family):
             {"text": text, "score": score, "characters": []} for text, score in zip(texts, scores.tolist(), strict=True)
         ]
 
+    def reads_frames(self, config: PreTrainedConfig) -> bool:
+        return False
+
     def decoder(self, name: str, config: PreTrainedConfig) -> int:
         if name not in BEAMS:
             raise InputError(f"There is no decoder {name!r}; choose one of {', '.join(BEAMS)}.")

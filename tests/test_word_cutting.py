@@ -1,0 +1,78 @@
+"""Words cut out of lines by forced alignment."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+from datasets import load_dataset
+from PIL import Image
+
+from htr_convtext.decoding.alignment import align
+from htr_convtext.errors import InputError
+from htr_convtext.recognizer import Recognizer
+from htr_convtext.word_cutting import cut_words, find_words
+from processing.ctc import collapse
+from tests.helpers import build_attention_htr, call_script, draw_line, write_image_folder
+
+
+@pytest.mark.parametrize("ids", [(), (1,), (1, 2), (1, 1), (2, 1, 2), (1, 1, 1)])
+def test_the_alignment_is_the_most_probable_path(ids):
+    """Against all paths of five frames and three classes."""
+    for seed in range(20):
+        probabilities = np.random.default_rng(seed).dirichlet([0.5] * 3, size=5)
+        paths = [path for path in itertools.product(range(3), repeat=5) if collapse(path)[0] == ids]
+        best = max(paths, key=lambda path: np.log(probabilities[range(5), path]).sum())
+        found = align(probabilities, ids)
+        assert found.ids == ids
+        assert found.spans == collapse(best)[1]
+        np.testing.assert_allclose(found.log_probability, np.log(probabilities[range(5), best]).sum())
+
+
+def test_too_few_frames_are_an_error():
+    align(np.full((3, 2), 0.5), [1, 1])
+    with pytest.raises(ValueError, match="2 characters needs more frames than 2"):
+        align(np.full((2, 2), 0.5), [1, 1])
+
+
+def test_the_cut_is_where_there_is_least_ink():
+    """Of the columns between the two characters around a space; words keep half a height of margin at the ends."""
+    pixels = np.full((10, 100), 255, dtype=np.uint8)
+    pixels[:, 20:33], pixels[:, 36:50] = 0, 0  # the model sees the first to end at 30, the second to begin at 40
+    characters = [
+        {"char": char, "start": start, "end": end}
+        for char, start, end in (("a", 20, 24), ("b", 27, 30), (" ", 33, 34), ("c", 40, 44))
+    ]
+    assert find_words(Image.fromarray(pixels), characters) == [("ab", 15, 35), ("c", 35, 49)]
+    assert find_words(Image.fromarray(pixels), [characters[2]]) == []
+
+
+def test_words_of_lines_become_a_data_set(tmp_path):
+    texts = ["Der Mann geht heute", "in die Stadt"]
+    write_image_folder(tmp_path / "lines", "train", [*texts, "一", "x" * 400])
+    write_image_folder(tmp_path / "lines", "test", ["der alte Brief"])
+    draw_line("quite something else here").save(tmp_path / "lines" / "train" / "1.png")
+    done = call_script("cut_words.py", tmp_path / "lines", "--output", tmp_path / "words")
+    assert "7 words" in done.stdout
+    words = load_dataset("parquet", data_dir=str(tmp_path / "words"))
+    assert words["train"]["text"] == texts[0].split()
+    assert words["test"]["text"] == ["der", "alte", "Brief"]
+    assert set(words["train"]["line"]) == {"0.png"}
+    whole = draw_line(texts[0])
+    assert all(image.height == whole.height and image.width < whole.width / 2 for image in words["train"]["image"])
+    report = (tmp_path / "words" / "report.md").read_text()
+    for reason in ("unknown character", "more characters than frames", "score below 0.5"):
+        assert f"1 of 4 lines left out: {reason}" in report
+    read = call_script("evaluate.py", "--data", tmp_path / "words", "--split", "test", "--output", tmp_path / "report")
+    assert read.stdout
+    assert json.loads((tmp_path / "report" / "report.json").read_text())["all"]["cer"] < 0.3
+
+
+def test_what_cannot_cut_is_refused(tmp_path):
+    write_image_folder(tmp_path / "lines", "train", ["一"])
+    with pytest.raises(InputError, match="by CTC"):
+        cut_words(Recognizer(*build_attention_htr(), device="cpu"), [tmp_path / "lines"], tmp_path / "words")
+    done = call_script("cut_words.py", tmp_path / "lines", "--output", tmp_path / "words", expect=1)
+    assert "could be cut" in done.stderr
+    assert "unknown character" in done.stderr
+    assert not (tmp_path / "words").exists()
