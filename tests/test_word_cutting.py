@@ -33,6 +33,18 @@ def test_too_few_frames_are_an_error():
     align(np.full((3, 2), 0.5), [1, 1])
     with pytest.raises(ValueError, match="2 characters needs more frames than 2"):
         align(np.full((2, 2), 0.5), [1, 1])
+    with pytest.raises(ValueError, match="more frames than 0"):
+        align(np.empty((0, 2)), [])
+
+
+def test_a_text_that_the_model_rules_out_has_a_path_too():
+    """In 32 bits the probability of a class may be 0: that is no reason to stop in the middle of a data set."""
+    probabilities = np.zeros((5, 3), dtype=np.float32)
+    probabilities[:, 0] = 1
+    found = align(probabilities, [2, 2])
+    assert found.ids == (2, 2)
+    assert collapse([0 if not any(a <= f < b for a, b in found.spans) else 2 for f in range(5)])[0] == found.ids
+    assert -200 < found.log_probability < -150
 
 
 def test_the_cut_is_where_there_is_least_ink():

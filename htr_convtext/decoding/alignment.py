@@ -6,6 +6,8 @@ import numpy as np
 
 from processing.ctc import Hypothesis, required_frames
 
+from .beam_search import SMALLEST
+
 
 def align(probabilities: np.ndarray, ids: Sequence[int]) -> Hypothesis:
     """
@@ -16,43 +18,43 @@ def align(probabilities: np.ndarray, ids: Sequence[int]) -> Hypothesis:
         ids: Of the characters of the text.
 
     Returns:
-        These ids with the frames of each on that path, and the natural logarithm of its probability.
+        These ids with the frames of each on that path, and the natural logarithm of its probability, for which a
+        probability of 0 counts as the smallest there is: so every text has a path.
 
     Raises:
         ValueError: if the line has fewer frames than the text needs.
     """
-    if required_frames(ids) > len(probabilities):
+    if len(probabilities) < max(1, required_frames(ids)):
         raise ValueError(f"A text of {len(ids)} characters needs more frames than {len(probabilities)}.")
     # States: a blank, then each character with a blank after it.
     states = np.zeros(2 * len(ids) + 1, dtype=int)
     states[1::2] = ids
-    with np.errstate(divide="ignore"):
-        emissions = np.log(probabilities[:, states].astype(np.float64))
+    emissions = np.log(np.maximum(probabilities[:, states].astype(np.float64), SMALLEST))
     # From one character to the next there is no need of a blank, unless they are equal.
-    skips = np.zeros(len(states), dtype=bool)
-    skips[3::2] = states[3::2] != states[1:-2:2]
+    skips = np.full(len(states), -np.inf)
+    skips[3::2][states[3::2] != states[1:-2:2]] = 0
 
-    scores = np.full(len(states), -np.inf)
-    scores[:2] = emissions[0, :2]
-    steps = np.zeros(emissions.shape, dtype=int)  # states passed on the way to each frame
-    for frame in range(1, len(emissions)):
-        before = np.stack(
-            [
-                scores,
-                np.concatenate([[-np.inf], scores[:-1]]),
-                np.where(skips, np.concatenate([[-np.inf] * 2, scores])[: len(states)], -np.inf),
-            ]
-        )
-        steps[frame] = before.argmax(0)
-        scores = before.max(0) + emissions[frame]
+    # Of the best path to each state at each frame, after two states that cannot be reached.
+    scores = np.full((len(emissions), len(states) + 2), -np.inf)
+    scores[0, 2:4] = emissions[0, :2]
+    skipped = np.empty(len(states))
+    for before, after, emitted in zip(scores[:-1], scores[1:, 2:], emissions[1:], strict=True):
+        np.add(before[:-2], skips, out=skipped)
+        np.maximum(before[2:], before[1:-1], out=after)
+        np.maximum(after, skipped, out=after)
+        after += emitted
 
     last = len(states) - 1
-    state = last if last == 0 or scores[last] >= scores[last - 1] else last - 1
-    log_probability = float(scores[state])
-    path = np.empty(len(emissions), dtype=int)
-    for frame in range(len(emissions) - 1, -1, -1):
-        path[frame] = state
-        state -= steps[frame, state]
-    places = [np.flatnonzero(path == state) for state in range(1, len(states), 2)]
-    spans = tuple((int(frames[0]), int(frames[-1]) + 1) for frames in places)
-    return Hypothesis(tuple(int(index) for index in ids), spans, log_probability)
+    state = last if last == 0 or scores[-1, -1] >= scores[-1, -2] else last - 1
+    path = [state]
+    for before in scores[-2::-1]:
+        skipping, one_back, staying = before[state : state + 3].tolist()
+        skipping += skips[state]
+        if staying < max(one_back, skipping):
+            state -= 1 if one_back >= skipping else 2
+        path.append(state)
+    path = np.array(path[::-1])
+    firsts = np.searchsorted(path, range(1, len(states), 2))
+    ends = np.searchsorted(path, range(1, len(states), 2), side="right")
+    spans = tuple(zip(firsts.tolist(), ends.tolist(), strict=True))
+    return Hypothesis(tuple(int(index) for index in ids), spans, float(scores[-1, path[-1] + 2]))
