@@ -3,7 +3,6 @@
 import io
 import os
 import sys
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -19,6 +18,7 @@ from processing.ctc import Hypothesis
 from processing.images import open_image
 
 from .data import DataReport, TextPolicy, load_lines
+from .data.lines import raising
 from .data.preparation import new_folder, write_data_set
 from .decoding.alignment import align
 from .errors import InputError
@@ -64,15 +64,19 @@ def cut_words(
     parts: dict[str, list[Dataset]] = {}
     features = Features({"image": Image(decode=False), **dict.fromkeys(COLUMNS, Value("string"))})
     for source in sources:
-        for split, lines in load_lines(source).items():
-            left_out: Counter[str] = Counter()
-            rows = list(_words_of(recognizer, lines, policy, min_score, batch_size, f"{source}, {split}", left_out))
-            for reason, count in left_out.most_common():
-                report.notes.append(f"{source}, {split}: {count:,} of {len(lines):,} lines left out: {reason}")
+        skipped: list[tuple[str, str, str]] = []
+        data = load_lines(source, skipped=skipped)
+        for split, name, reason in skipped:
+            report.leave_out(f"{source}, {split}: {name}", reason)
+        for split, lines in data.items():
+            # A model in training may drop characters: then words would lack letters that are in their images.
+            with raising(recognizer.processor.tokenizer):
+                rows = list(_words_of(recognizer, lines, policy, min_score, batch_size, f"{source}, {split}", report))
             if rows:
                 parts.setdefault(split, []).append(Dataset.from_list(rows, features=features))
     if not parts:
-        raise InputError(f"No line of {', '.join(map(str, sources))} could be cut. {' '.join(report.notes[2:])}")
+        reasons = "; ".join(f"{len(names)} × {reason}" for reason, names in report.left_out.items())
+        raise InputError(f"No line of {', '.join(map(str, sources))} could be cut: {reasons}.")
     write_data_set(parts, output, report, policy)
     return report
 
@@ -83,36 +87,37 @@ def _words_of(
     policy: TextPolicy,
     min_score: float,
     batch_size: int,
-    name: str,
-    left_out: Counter[str],
+    where: str,
+    report: DataReport,
 ) -> Iterator[dict[str, Any]]:
-    """The rows of the words of lines; counts the lines that have none."""
-    rows = iter(tqdm(lines, desc=name, unit="line", file=sys.stderr, disable=None))
+    """The rows of the words of lines; notes in the report the lines that have none."""
+    rows = enumerate(tqdm(lines, desc=where, unit="line", file=sys.stderr, disable=None))
     while ahead := list(islice(rows, BATCHES_AHEAD * batch_size)):
         usable = []
-        for row in ahead:
+        for index, row in ahead:
+            name = f"{where}: {os.path.basename(row['image']['path'] or f'line {index}')}"
             text = policy(row["text"])
             try:
                 ids = recognizer.processor.tokenizer(text, add_special_tokens=False).input_ids
                 image = open_image(row["image"])
             except UnknownCharacterError:
-                left_out["unknown character"] += 1
+                report.leave_out(name, "unknown character")
             except InputError:
-                left_out["unreadable image"] += 1
+                report.leave_out(name, "unreadable image")
             else:
                 if ids:
-                    usable.append((row, ids, image))
+                    usable.append((name, row, ids, image))
                 else:
-                    left_out["empty text"] += 1
-        usable.sort(key=lambda line: line[2].width / line[2].height)
+                    report.leave_out(name, "empty text")
+        usable.sort(key=lambda line: line[3].width / line[3].height)
         for first in range(0, len(usable), batch_size):
             batch = usable[first : first + batch_size]
-            read = align_lines(recognizer, [image for *_, image in batch], [ids for _, ids, _ in batch])
-            for (row, _, image), line in zip(batch, read, strict=True):
+            read = align_lines(recognizer, [image for *_, image in batch], [ids for _, _, ids, _ in batch])
+            for (name, row, _, image), line in zip(batch, read, strict=True):
                 if not line["characters"]:
-                    left_out["more characters than frames"] += 1
+                    report.leave_out(name, "more characters than frames")
                 elif line["score"] < min_score:
-                    left_out[f"score below {min_score}"] += 1
+                    report.leave_out(name, f"score below {min_score}")
                 else:
                     yield from _rows(row, image, line["characters"])
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from htr_convtext.decoding.alignment import align
 from htr_convtext.errors import InputError
+from htr_convtext.loading import load_model
 from htr_convtext.recognizer import Recognizer
 from htr_convtext.word_cutting import cut_words, find_words
 from processing.ctc import collapse
@@ -72,12 +73,28 @@ def test_words_of_lines_become_a_data_set(tmp_path):
     assert set(words["train"]["line"]) == {"0.png"}
     whole = draw_line(texts[0])
     assert all(image.height == whole.height and image.width < whole.width / 2 for image in words["train"]["image"])
-    report = (tmp_path / "words" / "report.md").read_text()
-    for reason in ("unknown character", "more characters than frames", "score below 0.5"):
-        assert f"1 of 4 lines left out: {reason}" in report
+    left_out = json.loads((tmp_path / "words" / "report.json").read_text())["left_out"]
+    assert left_out == {
+        reason: [f"{tmp_path / 'lines'}, train: {name}"]
+        for name, reason in (
+            ("2.png", "unknown character"), ("1.png", "score below 0.5"), ("3.png", "more characters than frames"),
+        )
+    }  # fmt: skip
+    assert "1 × unknown character" in done.stdout
     read = call_script("evaluate.py", "--data", tmp_path / "words", "--split", "test", "--output", tmp_path / "report")
     assert read.stdout
     assert json.loads((tmp_path / "report" / "report.json").read_text())["all"]["cer"] < 0.3
+
+
+def test_a_model_that_drops_characters_leaves_the_line_out(tmp_path):
+    """As those that `htr train` saves: a word must have every letter of its ground truth."""
+    write_image_folder(tmp_path / "lines", "train", ["in die Stadt", "in die 一Stadt"])
+    model, processor = load_model()
+    processor.tokenizer.set_policy("drop", unicode_form=processor.tokenizer.unicode_form)
+    report = cut_words(Recognizer(model, processor, device="cpu"), [tmp_path / "lines"], tmp_path / "words")
+    assert processor.tokenizer.unknown == "drop"
+    assert report.splits["train"].texts == ["in", "die", "Stadt"]
+    assert list(report.left_out) == ["unknown character"]
 
 
 def test_what_cannot_cut_is_refused(tmp_path):

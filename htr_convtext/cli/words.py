@@ -4,9 +4,10 @@ Examples:
     %(prog)s data/mine --output data/mine_words
     %(prog)s data/a data/b --model my_model --output data/words
 
-A source is whatever htr prepare takes; the splits stay as they are. Each line is aligned with what the model reads by
+A source is whatever htr train takes; the splits stay as they are. Each line is aligned with what the model reads by
 CTC, and cut between two words at the column with the least ink. Lines that the model reads quite otherwise are left
-out, and counted in report.md, as are those with characters that it does not know.
+out, counted in report.md and named in report.json, as are those with characters that it does not know. Their texts go
+through the text policy of the model, which is written beside the words.
 """
 
 import argparse
