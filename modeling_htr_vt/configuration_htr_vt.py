@@ -38,6 +38,7 @@ class HTRVTConfig(PreTrainedConfig):
         num_attention_heads (`int`): Attention heads of a block.
         intermediate_size (`int`): Inner width of the feed-forward layers of a block.
         hidden_act (`str`): Activation of the feed-forward layers.
+        qkv_bias (`bool`): Whether queries, keys and values have a bias.
         hidden_dropout (`float`): Dropout of every sub-layer's output.
         attention_dropout (`float`): Dropout of the attention weights.
         layer_norm_eps (`float`): Epsilon of the layer norms.
@@ -52,6 +53,8 @@ class HTRVTConfig(PreTrainedConfig):
     model_type = "htr_vt"
     _auto_class = "AutoConfig"  # saved folders carry this code
     keys_to_ignore_at_inference = ["ctc_loss", "attention_mask"]
+    # What the blocks, `ViTLayer` of transformers, call them.
+    attribute_map = {"hidden_dropout_prob": "hidden_dropout", "attention_probs_dropout_prob": "attention_dropout"}
 
     vocab_size: int = 80
     num_channels: int = 1
@@ -61,6 +64,7 @@ class HTRVTConfig(PreTrainedConfig):
     num_attention_heads: int = 12
     intermediate_size: int = 3072
     hidden_act: str = "gelu"
+    qkv_bias: bool = True
     hidden_dropout: float | int = 0.0
     attention_dropout: float | int = 0.0
     layer_norm_eps: float = 1e-6

@@ -1,18 +1,17 @@
 """HTR-VT (arXiv 2409.08573): a ResNet, Vision Transformer blocks over its columns and a CTC head."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 from transformers import initialization as init
-from transformers.activations import ACT2FN
 from transformers.masking_utils import create_bidirectional_mask
-from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutput, CausalLMOutput
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, PreTrainedModel
+from transformers.modeling_utils import PreTrainedModel
+from transformers.models.vit.modeling_vit import ViTAttention, ViTLayer
 from transformers.processing_utils import Unpack
 from transformers.utils import TransformersKwargs, auto_docstring, can_return_tuple
 from transformers.utils.generic import merge_with_config_defaults
@@ -42,91 +41,6 @@ class HTRVTForCTCOutput(CausalLMOutput):
 
     attention_mask: torch.Tensor | None = None
     ctc_loss: torch.Tensor | None = None
-
-
-def eager_attention_forward(
-    module: nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    scaling: float,
-    dropout: float = 0.0,
-    **kwargs: Unpack[TransformersKwargs],
-) -> tuple[torch.Tensor, torch.Tensor]:
-    attn_weights = torch.matmul(query, key.transpose(2, 3)) * scaling
-    if attention_mask is not None:
-        attn_weights = attn_weights + attention_mask
-    attn_weights = nn.functional.softmax(attn_weights, dim=-1, dtype=torch.float32).to(query.dtype)
-    attn_weights = nn.functional.dropout(attn_weights, p=dropout, training=module.training)
-    attn_output = torch.matmul(attn_weights, value).transpose(1, 2).contiguous()
-    return attn_output, attn_weights
-
-
-class HTRVTAttention(nn.Module):
-    """Self-attention of `(batch_size, sequence_length, hidden_size)` states through the configured implementation."""
-
-    # Not `ViTAttention` of transformers: its weights have other names in 5.18 than in 5.23, and no mask there.
-    def __init__(self, config: HTRVTConfig):
-        super().__init__()
-        self.config = config
-        self.head_dim = config.hidden_size // config.num_attention_heads
-        self.scaling = self.head_dim**-0.5
-        self.attention_dropout = config.attention_dropout
-        self.is_causal = False
-        self.q_proj = nn.Linear(config.hidden_size, config.hidden_size)
-        self.k_proj = nn.Linear(config.hidden_size, config.hidden_size)
-        self.v_proj = nn.Linear(config.hidden_size, config.hidden_size)
-        self.o_proj = nn.Linear(config.hidden_size, config.hidden_size)
-
-    def forward(
-        self,
-        hidden_states: torch.Tensor,
-        attention_mask: torch.Tensor | None = None,
-        **kwargs: Unpack[TransformersKwargs],
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        input_shape = hidden_states.shape[:-1]
-        hidden_shape = (*input_shape, -1, self.head_dim)
-        query_states = self.q_proj(hidden_states).view(hidden_shape).transpose(1, 2)
-        key_states = self.k_proj(hidden_states).view(hidden_shape).transpose(1, 2)
-        value_states = self.v_proj(hidden_states).view(hidden_shape).transpose(1, 2)
-
-        attention_interface: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(
-            self.config._attn_implementation, eager_attention_forward
-        )
-        attn_output, attn_weights = attention_interface(
-            self,
-            query_states,
-            key_states,
-            value_states,
-            attention_mask,
-            dropout=self.attention_dropout if self.training else 0.0,
-            scaling=self.scaling,
-            **kwargs,
-        )
-        return self.o_proj(attn_output.reshape(*input_shape, -1).contiguous()), attn_weights
-
-
-class HTRVTLayer(GradientCheckpointingLayer):
-    """Block of a Vision Transformer: attention, then a feed-forward layer, each after a layer norm and with a skip."""
-
-    def __init__(self, config: HTRVTConfig):
-        super().__init__()
-        self.norm_attention = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.attention = HTRVTAttention(config)
-        self.norm_mlp = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size)
-        self.activation = ACT2FN[config.hidden_act]
-        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size)
-        self.dropout = nn.Dropout(config.hidden_dropout)
-
-    def forward(
-        self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None, **kwargs: Unpack[TransformersKwargs]
-    ) -> torch.Tensor:
-        attn_output, _ = self.attention(self.norm_attention(hidden_states), attention_mask, **kwargs)
-        hidden_states = hidden_states + self.dropout(attn_output)
-        mlp_output = self.down_proj(self.activation(self.up_proj(self.norm_mlp(hidden_states))))
-        return hidden_states + self.dropout(mlp_output)
 
 
 def sinusoidal_positions(hidden_states: torch.Tensor) -> torch.Tensor:
@@ -179,14 +93,18 @@ class HTRVTPreTrainedModel(PreTrainedModel):
     supports_gradient_checkpointing = True
     # The loss is a mean over lines already; without this Trainer would scale it by the accumulation steps.
     accepts_loss_kwargs = False
-    _no_split_modules = ["HTRVTLayer", "HTRVTResidualBlock"]
+    _no_split_modules = ["ViTLayer", "HTRVTResidualBlock"]
     _supports_sdpa = True
     _supports_flex_attn = True
     _supports_flash_attn = True
     _supports_attention_backend = True
     _can_compile_fullgraph = True
-    _can_record_outputs = {"hidden_states": HTRVTLayer, "attentions": HTRVTAttention}
+    _can_record_outputs = {"hidden_states": ViTLayer, "attentions": ViTAttention}
     _keys_to_ignore_on_load_missing = [r"num_batches_tracked"]
+
+    @classmethod
+    def _can_set_attn_implementation(cls) -> bool:
+        return True  # transformers looks for its attention in this file, but it is in that of its ViT
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):
@@ -207,7 +125,7 @@ class HTRVTModel(HTRVTPreTrainedModel):
         super().__init__(config)
         self.backbone = HTRVTBackbone(config)
         self.mask_token = nn.Parameter(torch.empty(1, 1, config.hidden_size)) if config.masking else None
-        self.layers = nn.ModuleList([HTRVTLayer(config) for _ in range(config.num_hidden_layers)])
+        self.layers = nn.ModuleList([ViTLayer(config) for _ in range(config.num_hidden_layers)])
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.gradient_checkpointing = False
         self.post_init()
