@@ -5,10 +5,9 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 
-# What reading lines needs is in `install_requires`; beam search needs more, and so do pages.
-BEAM = ["flashlight-text>=0.0.7"]
+# What reading lines needs is in `install_requires`; pages need more.
 PAGES = ["lxml>=5.0", "onnxruntime>=1.20", "pypdfium2>=5.0", "rapidocr>=3.10", "reportlab>=4.2", "shapely>=2.0"]
-SPACE = [*PAGES, *BEAM, "gradio>=6.0"]
+SPACE = [*PAGES, "gradio>=6.0"]
 # Training, measuring and preparing data do.
 TRAIN = [
     "accelerate>=1.1",
@@ -52,10 +51,11 @@ setup(
     packages=find_packages(include=["htr_convtext*", "modeling_*", "processing"]),
     package_data={
         "": ["*.pyi"],
-        "htr_convtext": ["py.typed", "evaluation/templates/*", "fonts/*", "weights/*/*"],
+        "htr_convtext": ["py.typed", "evaluation/templates/*", "fonts/*", "weights/*/*", "weights/*/*/*"],
     },
     entry_points={"console_scripts": ["htr = htr_convtext.cli:main"]},
     install_requires=[
+        "flashlight-text>=0.0.7; python_version < '3.13'",
         "httpx>=0.27",
         "lazy_loader>=0.4",
         "numpy>=2.0",
@@ -64,11 +64,11 @@ setup(
         "torch>=2.6",
         "tqdm",
         "transformers>=5.18,<6",
+        "ufal-flashlight-text>=0.0.7.1; python_version >= '3.13'",  # the same, kept up by others
     ],
     extras_require={
         "train": TRAIN,
         "pages": PAGES,
-        "beam": BEAM,
         "space": SPACE,
         "dev": [
             *TRAIN,

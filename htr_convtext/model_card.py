@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -40,8 +41,8 @@ def results_of(report: Mapping[str, Any], hub_sets: Mapping[str, str] | None = N
 
 def decoder_of(report: Mapping[str, Any]) -> str:
     """How the lines of a report were read: `htr evaluate` names it after the model, unless it is greedy."""
-    _, sign, decoder = report.get("model", "").rpartition(", ")
-    return decoder if sign and decoder in DECODERS else "greedy"
+    found = re.search(rf", (({'|'.join(DECODERS)})(: .+)?)$", report.get("model", ""))
+    return found[1] if found else "greedy"
 
 
 def read_reports(
@@ -79,9 +80,10 @@ def read_reports(
             if result.key in results:
                 raise InputError(f"{path}: {result.name}, {result.split}, was measured in another report too.")
             results[result.key] = result
-        decoder = f" --decoder {decoder_of(report)}" if decoder_of(report) != "greedy" else ""
+        decoder, sign, language = decoder_of(report).partition(": ")
+        how = f" --decoder {decoder}" + (f" --language {language}" if sign else "")
         sets = " ".join(report["sets"])
-        commands.append(f"htr evaluate --model path/to/this/folder --data {sets} --split {report['split']}{decoder}")
+        commands.append(f"htr evaluate --model path/to/this/folder --data {sets} --split {report['split']}{how}")
     missing = set(hub_sets or {}) - {name for name, _ in results}
     if missing:
         raise InputError(f"No report has a set {', '.join(sorted(missing))}.")

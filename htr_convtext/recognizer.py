@@ -1,8 +1,8 @@
 """Reading line images with a trained model."""
 
 import os
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,10 @@ import torch
 from PIL import Image
 from transformers import PreTrainedModel, ProcessorMixin
 
+from processing.ctc import LineFrames, decode_page
 from processing.model_facts import ModelFacts
 
-from .decoding import Decoder
+from .decoding import Decoder, LanguageModels, SearchSettings
 from .errors import InputError
 from .families import family_of
 from .loading import load_model, quiet_loading
@@ -28,11 +29,14 @@ class Recognizer:
 
     Args:
         decoder: What makes text of the probabilities: `"greedy"`, the most probable step by step; `"beam"`, the most
-            probable text; or a decoder of the model's family (`Family.decoder`).
+            probable text; `"lm"`, the best text with a language model; or a decoder of the model's family
+            (`Family.decoder`). By default the last where the model has one, else greedy.
+        language: Of several language models the one to use, by its name; by default each line has the one that fits.
         source: Where the model comes from, a folder or Hub id; by default what transformers knows of that.
 
     Attributes:
-        source, decoder_name: What reads, by name; of a model that was never saved the source is `None`.
+        source, decoder_name: What reads, by name (`lm: fr` with a given language); of a model that was never saved the
+            source is `None`.
 
     Raises:
         InputError: names the device that cannot be used, or the decoder that there is not.
@@ -43,7 +47,8 @@ class Recognizer:
         model: PreTrainedModel,
         processor: ProcessorMixin,
         device: str | torch.device | None = None,
-        decoder: str | Decoder = "greedy",
+        decoder: str | Decoder | None = None,
+        language: str | None = None,
         source: str | None = None,
     ):
         if device is None:
@@ -55,33 +60,47 @@ class Recognizer:
             raise InputError(f"The device {device} cannot be used. ({error})") from error
         self.processor = processor
         self.family = family_of(model.config)
-        self.decoder = self.family.decoder(decoder, model.config) if isinstance(decoder, str) else decoder
-        self.decoder_name = decoder if isinstance(decoder, str) else type(decoder).__name__
+        if decoder is None or isinstance(decoder, str):
+            self.decoder_name, self.decoder = self.family.decoder(decoder, language, model.config, processor)
+        else:
+            self.decoder_name, self.decoder = type(decoder).__name__, decoder
+        if language is not None:
+            self.decoder_name += f": {language}"
         self.source = source or model.name_or_path or None
 
-    def read(self, images: Iterable[Any], batch_size: int = 8) -> Iterator[LineReading]:
+    def read(
+        self, images: Iterable[Any], batch_size: int = 8, pages: Iterable[Hashable] | None = None
+    ) -> Iterator[LineReading]:
         """
         Reads lines, some batches at a time, and in these those of similar shape together: padding costs time.
 
         Args:
             images: File names, URLs, Pillow images, arrays, or images that `datasets` did not decode.
+            pages: What page each is of, if that is known, lines of one page in sequence: of several language models
+                the one is used that fits the page. Otherwise a line reads the same alone and with others.
 
         Yields:
             The reading of each image, in their order; of one that cannot be opened its `error`.
         """
-        images = iter(images)
-        while ahead := list(islice(images, BATCHES_AHEAD * batch_size)):
+        lines = zip(images, count() if pages is None else pages, strict=pages is not None)
+        while ahead := list(islice(lines, BATCHES_AHEAD * batch_size)):
             opened: dict[int, Image.Image] = {}
             readings: dict[int, LineReading] = {}
-            for index, image in enumerate(ahead):
+            for index, (image, _) in enumerate(ahead):
                 try:
                     opened[index] = self.family.open_image(self.processor, image)
                 except InputError as error:
                     readings[index] = LineReading("", 0.0, error=str(error))
             order = sorted(opened, key=lambda index: opened[index].width / opened[index].height)
-            for first in range(0, len(order), batch_size):
-                batch = order[first : first + batch_size]
-                readings.update(zip(batch, self._read_batch([opened[index] for index in batch]), strict=True))
+            batches = [order[first : first + batch_size] for first in range(0, len(order), batch_size)]
+            if self.family.reads_frames(self.model.config):
+                frames: dict[int, LineFrames] = {}
+                for batch in batches:
+                    frames.update(zip(batch, self._see([opened[index] for index in batch]), strict=True))
+                readings.update(self._decode(frames, [page for _, page in ahead]))
+            else:
+                for batch in batches:
+                    readings.update(zip(batch, self._write([opened[index] for index in batch]), strict=True))
             yield from (readings[index] for index in range(len(ahead)))
 
     def save_pretrained(self, folder: str | os.PathLike, facts: ModelFacts | None = None) -> None:
@@ -97,18 +116,31 @@ class Recognizer:
         self.processor.save_pretrained(folder)
 
     @torch.inference_mode()
-    def _read_batch(self, images: list[Image.Image]) -> list[LineReading]:
-        lines = self.family.recognize(self.model, self.processor, images, self.decoder)
-        return [
-            LineReading(line["text"], line["score"], tuple(Character(**each) for each in line["characters"]))
-            for line in lines
-        ]
+    def _see(self, images: list[Image.Image]) -> list[LineFrames]:
+        return self.processor.line_frames(self.model, images)
+
+    def _decode(self, frames: Mapping[int, LineFrames], pages: Sequence[Hashable]) -> Iterator[tuple[int, LineReading]]:
+        """The readings of lines, each with its number; `pages` has the page of each number."""
+        groups: dict[Hashable, list[int]] = {}
+        for index in sorted(frames):
+            groups.setdefault(pages[index], []).append(index)
+        for group in groups.values():
+            found = decode_page(self.decoder, [frames[index].probabilities for index in group])
+            for index, hypotheses in zip(group, found, strict=True):
+                yield index, _reading(self.processor.read_frames(frames[index], hypotheses))
+
+    @torch.inference_mode()
+    def _write(self, images: list[Image.Image]) -> list[LineReading]:
+        """The readings of a network that writes one character after the other."""
+        return list(map(_reading, self.family.recognize(self.model, self.processor, images, self.decoder)))
 
 
 def load_recognizer(
     source: str | os.PathLike | None = None,
     device: str | torch.device | None = None,
-    decoder: str | Decoder = "greedy",
+    decoder: str | Decoder | None = None,
+    language: str | None = None,
+    language_model: str | os.PathLike | None = None,
 ) -> Recognizer:
     """
     A saved model, ready to read.
@@ -116,12 +148,23 @@ def load_recognizer(
     Args:
         source: Folder or Hub id; by default the model that comes with this package.
         device: `"cpu"`, `"cuda"`, `"cuda:1"`, `"mps"` …; by default an accelerator if there is one.
-        decoder: As for `Recognizer`.
+        decoder, language: As for `Recognizer`.
+        language_model: File of `htr lm` to read with instead of those of the model; its name is the language.
 
     Raises:
-        InputError: names the model, device or decoder that cannot be used.
+        InputError: names the model, device, decoder or language model that cannot be used.
     """
-    return Recognizer(*load_model(source), device, decoder, "bundled" if source is None else str(source))
+    model, processor = load_model(source)
+    if language_model is not None:
+        stored, name = getattr(processor, "language_models", None), Path(language_model).stem
+        settings = stored.settings if stored else SearchSettings()
+        processor.language_models = LanguageModels({name: Path(language_model)}, settings)
+        decoder, language = decoder or "lm", name
+    return Recognizer(model, processor, device, decoder, language, "bundled" if source is None else str(source))
+
+
+def _reading(line: Mapping[str, Any]) -> LineReading:
+    return LineReading(line["text"], line["score"], tuple(Character(**each) for each in line["characters"]))
 
 
 def find_images(paths: Iterable[str | os.PathLike]) -> list[str]:

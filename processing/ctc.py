@@ -24,6 +24,22 @@ class Hypothesis:
     log_probability: float
 
 
+@dataclass(frozen=True)
+class LineFrames:
+    """
+    What a network sees in the image of a line.
+
+    Attributes:
+        probabilities: `(frames, vocab_size)`, without padding, class 0 the blank.
+        columns: Pixel columns of the image that a frame stands for.
+        width: Of the image, in pixels.
+    """
+
+    probabilities: np.ndarray
+    columns: float
+    width: int
+
+
 # Probabilities `(frames, vocab_size)` of a line, without padding, class 0 the blank, to hypotheses, the best first.
 Decoder = Callable[[np.ndarray], list[Hypothesis]]
 
@@ -49,6 +65,12 @@ def decode_greedily(probabilities: np.ndarray) -> list[Hypothesis]:
     path = probabilities.argmax(-1)
     best = np.take_along_axis(probabilities, path[:, None], 1)
     return [Hypothesis(*collapse(path), float(np.log(best, dtype=np.float64).sum()))]
+
+
+def decode_page(decoder: Decoder, lines: Sequence[np.ndarray]) -> list[list[Hypothesis]]:
+    """What a decoder finds in the lines of a page, of which some decoders make more than of each alone."""
+    together = getattr(decoder, "decode_page", None)
+    return together(lines) if together else [decoder(line) for line in lines]
 
 
 def character_scores(probabilities: np.ndarray, hypothesis: Hypothesis) -> list[float]:

@@ -26,7 +26,7 @@ class SetResult:
         name: Of the set.
         wer: Of words between spaces.
         groups: What was drawn for the intervals: `"writers"`, `"pages"` or `"lines"`.
-        decoder: How the lines were read, if that is known: `"greedy"` or `"beam"`.
+        decoder: How the lines were read, if that is known: `"greedy"`, `"beam"`, `"lm"` or `"lm: fr"`.
         dataset: Hub id, if the set is a data set of the Hub.
     """
 

@@ -15,7 +15,8 @@ class LinePipeline(Pipeline):
     `return_characters=True` also `characters`: for each its `char`, `score`, and `start` and `end`, the pixel columns
     of the given image (after its EXIF orientation) where it was recognised.
 
-    `decoder` replaces greedy decoding (see `recognize` of the model's processor).
+    `decoder` is one of the model's processor (`pipe.processor.decoder("greedy")`) or your own (see its `recognize`); by
+    default the model's language models are used, if it has any.
 
     Lines of any widths can be batched (`batch_size=8`); a line reads the same alone and in a batch.
     """

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from transformers import PreTrainedModel
 
-from .ctc import Decoder, Hypothesis, character_scores, decode_greedily, line_score
+from .ctc import Decoder, Hypothesis, LineFrames, character_scores, line_score
 from .model_card_text import ModelDescription
 from .processing_lines import LineProcessor
 
@@ -46,7 +46,7 @@ class AttentionHTRProcessor(LineProcessor):
             outputs ([`AttentionHTROutput`]): Of the model without `labels`, or with `decoder_input_ids` of `sequences`.
             output_char_offsets: Whether to add the characters with their frames and scores.
             decoder: With CTC: takes the probabilities `(frames, vocab_size)` of an image and gives hypotheses, the best
-                first (`ctc.py`); by default greedy.
+                first (`ctc.py`); by default that of `decoder()`.
             image_sizes: Width and height of each image before it was resized, to add the characters with their pixel
                 columns there.
             sequences: With attention: the ids that a search found, `(batch_size, steps)`, without the start symbol; by
@@ -63,7 +63,7 @@ class AttentionHTRProcessor(LineProcessor):
         results = []
         for index, steps in enumerate(probabilities):
             if alignments is None:
-                best = (decoder or decode_greedily)(steps)[0]
+                best = (decoder or self.decoder())(steps)[0]
                 scores = character_scores(steps, best)
                 score = line_score(steps, scores)
             else:
@@ -71,12 +71,23 @@ class AttentionHTRProcessor(LineProcessor):
                 best, scores, score = self._written(path, steps, alignments[index])
             width = columns = None
             if image_sizes is not None:
-                width, height = image_sizes[index]
-                image_processor = self.image_processor
-                columns = image_processor.size.width / frames
-                columns *= width / image_processor.resized_width(height, width)
+                width, columns = image_sizes[index][0], self._columns(image_sizes[index], frames)
             results.append(self.line_of(best, scores, score, output_char_offsets, columns, width))
         return results
+
+    def line_frames(self, model: PreTrainedModel, images: Sequence[Image.Image]) -> list[LineFrames]:
+        outputs = model(**self(images=images, return_tensors="pt").to(model.device))
+        probabilities = outputs.logits.detach().float().softmax(-1).cpu().numpy()
+        return [
+            LineFrames(frames, self._columns(image.size, len(frames)), image.width)
+            for frames, image in zip(probabilities, images, strict=True)
+        ]
+
+    def _columns(self, size: tuple[int, int], frames: int) -> float:
+        """Pixel columns of an image that a frame stands for."""
+        width, height = size
+        image_processor = self.image_processor
+        return image_processor.size.width / frames * (width / image_processor.resized_width(height, width))
 
     def _written(
         self, path: np.ndarray, probabilities: np.ndarray, alignments: np.ndarray

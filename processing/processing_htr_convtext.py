@@ -3,10 +3,11 @@
 import re
 from collections.abc import Sequence
 
+import numpy as np
 from PIL import Image
 from transformers import PreTrainedModel
 
-from .ctc import Decoder, character_scores, decode_greedily, line_score
+from .ctc import Decoder, LineFrames, character_scores, line_score
 from .model_card_text import ModelDescription
 from .processing_lines import LineProcessor
 
@@ -31,14 +32,14 @@ class HTRConvTextProcessor(LineProcessor):
         inputs_to_logits_ratio: int | None = None,
     ) -> list[dict]:
         """
-        Text of the model's outputs; by default of the best class of each frame (greedy decoding).
+        Text of the model's outputs.
 
         Args:
             outputs ([`HTRConvTextForCTCOutput`]): With `logits` `(batch_size, sequence_length, vocab_size)` and, if a
                 `pixel_mask` was given, `attention_mask` `(batch_size, sequence_length)`.
             output_char_offsets: Whether to add the characters with their frames and scores.
             decoder: Takes the probabilities `(frames, vocab_size)` of a line and gives hypotheses, the best first
-                (`ctc.py`).
+                (`ctc.py`). By default that of `decoder()`: with a language model if there is one, else greedy.
             image_sizes: Width and height of each image before it was resized, to add the characters with their pixel
                 columns there. Needs `inputs_to_logits_ratio`, which the model's configuration has.
 
@@ -48,18 +49,14 @@ class HTRConvTextProcessor(LineProcessor):
             `end_offset` (frames, end exclusive) and `score`, the highest probability of its frames. With `image_sizes`
             also `characters`: `char`, `score`, `start` and `end`.
         """
-        probabilities = outputs.logits.detach().float().softmax(-1).cpu().numpy()
-        mask = getattr(outputs, "attention_mask", None)
-        lengths = [probabilities.shape[1]] * len(probabilities) if mask is None else mask.sum(-1).tolist()
+        decoder = decoder or self.decoder()
         results = []
-        for index, (frames, length) in enumerate(zip(probabilities, lengths, strict=True)):
-            frames = frames[:length]
-            best = (decoder or decode_greedily)(frames)[0]
+        for index, frames in enumerate(_probabilities(outputs)):
+            best = decoder(frames)[0]
             scores = character_scores(frames, best)
             width = columns = None
             if image_sizes is not None:
-                width, height = image_sizes[index]
-                columns = inputs_to_logits_ratio * (width / self.image_processor.resized_width(height, width))
+                width, columns = image_sizes[index][0], self._columns(image_sizes[index], inputs_to_logits_ratio)
             results.append(self.line_of(best, scores, line_score(frames, scores), output_char_offsets, columns, width))
         return results
 
@@ -67,12 +64,21 @@ class HTRConvTextProcessor(LineProcessor):
         self, model: PreTrainedModel, images: Sequence[Image.Image], decoder: Decoder | None = None
     ) -> list[dict]:
         """As [`LineProcessor.recognize`], with a decoder as for `post_process_text_recognition`."""
-        return self.post_process_text_recognition(
-            model(**self(images=images, return_tensors="pt").to(model.device)),
-            decoder=decoder,
-            image_sizes=[image.size for image in images],
-            inputs_to_logits_ratio=model.config.inputs_to_logits_ratio,
-        )
+        decoder = decoder or self.decoder()
+        return [self.read_frames(line, decoder(line.probabilities)) for line in self.line_frames(model, images)]
+
+    def line_frames(self, model: PreTrainedModel, images: Sequence[Image.Image]) -> list[LineFrames]:
+        outputs = model(**self(images=images, return_tensors="pt").to(model.device))
+        ratio = model.config.inputs_to_logits_ratio
+        return [
+            LineFrames(frames, self._columns(image.size, ratio), image.width)
+            for frames, image in zip(_probabilities(outputs), images, strict=True)
+        ]
+
+    def _columns(self, size: tuple[int, int], ratio: int) -> float:
+        """Pixel columns of an image that a frame stands for."""
+        width, height = size
+        return ratio * (width / self.image_processor.resized_width(height, width))
 
     def _describe(self, model: PreTrainedModel) -> ModelDescription:
         # Those of the class: an instance has the patterns of the modules in it too, whose names start elsewhere.
@@ -102,6 +108,14 @@ class HTRConvTextProcessor(LineProcessor):
             ),
             tags=("htr", "handwriting", "ctc", model.config.model_type.replace("_", "-")),
         )
+
+
+def _probabilities(outputs) -> list[np.ndarray]:
+    """Of each line `(frames, vocab_size)`, without padding."""
+    probabilities = outputs.logits.detach().float().softmax(-1).cpu().numpy()
+    mask = getattr(outputs, "attention_mask", None)
+    lengths = [probabilities.shape[1]] * len(probabilities) if mask is None else mask.sum(-1).tolist()
+    return [frames[:length] for frames, length in zip(probabilities, lengths, strict=True)]
 
 
 __all__ = ["HTRConvTextProcessor"]

@@ -9,8 +9,9 @@ from transformers import PreTrainedModel
 from transformers.image_processing_utils import BatchFeature
 from transformers.processing_utils import ProcessingKwargs, ProcessorMixin, Unpack
 
-from .ctc import Hypothesis
+from .ctc import Decoder, Hypothesis, LineFrames, character_scores, line_score
 from .errors import InputError
+from .language_models import LanguageModels, ctc_decoder
 from .model_card import write_model_card
 from .model_card_text import ModelDescription
 from .model_facts import ModelFacts
@@ -37,12 +38,29 @@ class LineProcessor(ProcessorMixin):
     Args:
         image_processor: Of the family.
         tokenizer ([`CharacterTokenizer`]): Of the family.
+
+    Attributes:
+        language_models ([`LanguageModels`] or `None`): What networks with CTC are decoded with by default. They are
+            saved and loaded with the processor.
     """
 
     valid_processor_kwargs = LineProcessorKwargs
 
     def __init__(self, image_processor, tokenizer):
         super().__init__(image_processor, tokenizer)
+        self.language_models: LanguageModels | None = None
+        self._decoder: tuple[tuple, Decoder] | None = None
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs) -> "LineProcessor":
+        processor = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
+        processor.language_models = LanguageModels.load(pretrained_model_name_or_path, **kwargs)
+        return processor
+
+    def save_pretrained(self, save_directory: str | os.PathLike, **kwargs) -> None:
+        if self.language_models is not None:  # before what pushes the folder to the Hub
+            self.language_models.save(save_directory)
+        super().save_pretrained(save_directory, **kwargs)
 
     def __call__(self, images=None, text=None, **kwargs: Unpack[LineProcessorKwargs]) -> BatchFeature:
         """
@@ -81,15 +99,38 @@ class LineProcessor(ProcessorMixin):
     def model_input_names(self) -> list[str]:
         return [*self.image_processor.model_input_names, "labels"]
 
+    def decoder(self, name: str | None = None, language: str | None = None) -> Decoder:
+        """
+        What makes text of the probabilities of frames (CTC): `"greedy"`, `"beam"`, or `"lm"`, with a language model;
+        see `ctc_decoder` in `language_models.py`.
+
+        Raises:
+            InputError: if there is no such decoder or language, or flashlight-text is missing.
+        """
+        wanted = name, language, self.language_models, self.tokenizer.charset
+        if self._decoder is None or self._decoder[0] != wanted:  # files of language models are opened once
+            self._decoder = wanted, ctc_decoder(name, self.tokenizer.charset, self.language_models, language)
+        return self._decoder[1]
+
     def recognize(self, model: PreTrainedModel, images: Sequence[Image.Image], decoder: Any = None) -> list[dict]:
         """
-        Reads images (of `process_image`) with a model, greedily or with a decoder of the model's family.
+        Reads images (of `process_image`) with a model, by the decoder of this processor or another of the family.
 
         Returns:
             For each image `text`, `score` and `characters`: of each `char`, `score`, and `start` and `end`, the pixel
             columns of the image where it was seen.
         """
         raise NotImplementedError
+
+    def line_frames(self, model: PreTrainedModel, images: Sequence[Image.Image]) -> list[LineFrames]:
+        """What a model with CTC sees in images (of `process_image`)."""
+        raise NotImplementedError
+
+    def read_frames(self, frames: LineFrames, hypotheses: Sequence[Hypothesis]) -> dict:
+        """What `recognize` returns for a line, from what a decoder found in its frames."""
+        scores = character_scores(frames.probabilities, hypotheses[0])
+        score = line_score(frames.probabilities, scores)
+        return self.line_of(hypotheses[0], scores, score, columns_per_frame=frames.columns, width=frames.width)
 
     def line_of(
         self,

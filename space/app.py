@@ -41,7 +41,7 @@ from htr_convtext.transcription import corrected, transcribe_image  # noqa: E402
 
 BUNDLED = "tiny (bundled)"
 MODELS = [BUNDLED, *filter(None, map(str.strip, os.environ.get("HTR_MODELS", "").split(",")))]
-DECODER_LABELS = {"beam": "beam search"}
+DECODER_LABELS = {"beam": "beam search", "lm": "language model"}
 PAGE, LINE = "a page", "a single line"
 MAX_UPLOAD = "20mb"
 MAX_PIXELS = 40_000_000

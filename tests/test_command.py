@@ -78,9 +78,15 @@ PAGES = "lxml,onnxruntime,pypdfium2,rapidocr,reportlab,shapely"
 
 
 def test_lines_are_read_without_the_extras():
-    done = run_python("-c", COMMAND, f"{TRAIN},{PAGES},flashlight", "recognize", "examples/en_1.jpg", "--device", "cpu")
+    done = run_python("-c", COMMAND, f"{TRAIN},{PAGES}", "recognize", "examples/en_1.jpg", "--device", "cpu")
     assert done.stdout == "examples/en_1.jpg\tThe letters were tied with a blue ribbon.\n"
     assert done.stderr == ""
+
+
+def test_lines_are_read_greedily_where_nothing_can_search():
+    done = run_python("-c", COMMAND, "flashlight", "recognize", "examples", "--batch-size", "4", "--device", "cpu")
+    assert "examples/de_2.jpg\tUber den" in done.stdout  # a language model would put the dots on the U
+    assert done.stderr.count("pip install flashlight-text. Without it lines are decoded greedily") == 1
 
 
 def test_pages_are_read_without_what_training_needs(tmp_path):
@@ -96,7 +102,10 @@ def test_pages_are_read_without_what_training_needs(tmp_path):
         ("compare a b", "pandas is not installed: pip install 'htr-convtext[train]'"),
         ("render --text README.md --preview x.png", "datasets is not installed: pip install 'htr-convtext[train]'"),
         ("prepare x --output y", "pyarrow is not installed: pip install 'htr-convtext[train]'"),
-        ("recognize examples --decoder beam", "Beam search needs flashlight-text: pip install 'htr-convtext[beam]'"),
+        (
+            "recognize examples --decoder beam",
+            "Beam search and language models need flashlight-text: pip install flashlight-text",
+        ),
     ],
 )
 def test_what_is_missing_is_said_with_the_remedy(words, message):

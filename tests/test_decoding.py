@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from htr_convtext import InputError, load_recognizer
-from htr_convtext.decoding import BeamSearch, Hypothesis, choose_decoder, decode_greedily
+from htr_convtext.decoding import BeamSearch, Hypothesis, ctc_decoder, decode_greedily
 from processing.ctc import collapse
 from tests.helpers import ROOT, load_pipeline
 
@@ -34,7 +34,7 @@ def test_greedy_decoding_is_the_most_probable_path():
 
 
 def test_beam_search_finds_the_most_probable_texts():
-    decoder = BeamSearch(beam_size=100, threshold=1e-300)
+    decoder = BeamSearch(beam_size=100, threshold=700)
     differs = 0
     for probabilities, _paths, texts, weights in random_lines(60):
         sums: dict[tuple, float] = {}
@@ -66,8 +66,18 @@ def test_a_class_of_no_probability():
 
 
 def test_an_unknown_decoder_is_named():
-    with pytest.raises(InputError, match=r"no decoder 'beem'; choose one of greedy, beam"):
-        choose_decoder("beem")
+    with pytest.raises(InputError, match=r"no decoder 'beem'; choose one of greedy, beam, lm"):
+        ctc_decoder("beem", "ab")
+    with pytest.raises(InputError, match="This model has no language model; make one of your texts with `htr lm`"):
+        ctc_decoder("lm", "ab")
+    with pytest.raises(InputError, match="The language 'fr' needs a language model"):
+        ctc_decoder("beam", "ab", language="fr")
+
+
+def test_one_beam_is_greedy():
+    for probabilities, *_ in random_lines(60):
+        (found,) = BeamSearch(beam_size=1)(probabilities)
+        assert (found.ids, found.spans) == (decode_greedily(probabilities)[0].ids, decode_greedily(probabilities)[0].spans)
 
 
 def test_reading_with_beam_search():
@@ -84,6 +94,6 @@ def test_a_pipeline_with_beam_search():
     read = load_pipeline()
     greedy, searched = (
         read(str(ROOT / "examples" / "it_2.jpg"), return_characters=True, **options)
-        for options in ({}, {"decoder": BeamSearch()})
+        for options in ({"decoder": decode_greedily}, {"decoder": BeamSearch()})
     )
     assert searched == greedy

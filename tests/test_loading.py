@@ -83,7 +83,7 @@ def test_names_that_are_neither_a_folder_nor_of_the_hub(tmp_path, monkeypatch):
 def test_devices_and_decoders_that_there_are_not(model_folder):
     with pytest.raises(InputError, match="cuda:9"):
         load_recognizer(model_folder, "cuda:9")
-    with pytest.raises(InputError, match="no decoder 'best'; choose one of greedy, beam"):
+    with pytest.raises(InputError, match="no decoder 'best'; choose one of greedy, beam, lm"):
         load_recognizer(model_folder, "cpu", "best")
 
 

@@ -287,7 +287,7 @@ def test_facts_of_reports(tmp_path):
     assert first.cer_interval == pytest.approx((0.07416, 0.09064))
     assert (first.groups, first.decoder, first.dataset) == ("pages", "greedy", None)
     assert (second.key, second.decoder, second.dataset) == (("b", "validation"), "beam", "someone/b")
-    assert facts.commands[0].endswith("--data a b --split test")
+    assert facts.commands[0].endswith("--data a b --split test --decoder greedy")
     assert facts.commands[1].endswith("--data a b --split validation --decoder beam")
 
 

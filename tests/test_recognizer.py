@@ -82,7 +82,9 @@ def test_file_names_that_are_no_text(model_folder, tmp_path):
 
 
 def test_it_says_what_it_is(recognizer, model_folder, model, processor):
-    assert (recognizer.source, recognizer.decoder_name) == ("bundled", "greedy")
+    assert (recognizer.source, recognizer.decoder_name) == ("bundled", "lm")
+    assert load_recognizer(device="cpu", language="fr").decoder_name == "lm: fr"
+    assert load_recognizer(model_folder, "cpu").decoder_name == "greedy"  # it has no language model
     saved = load_recognizer(model_folder, "cpu", "beam")
     assert (saved.source, saved.decoder_name) == (str(model_folder), "beam")
     assert Recognizer(saved.model, saved.processor, "cpu", saved.decoder).source == str(model_folder)

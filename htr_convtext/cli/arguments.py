@@ -3,11 +3,17 @@
 import argparse
 import contextlib
 import sys
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+from htr_convtext.errors import InputError
+
+
+if TYPE_CHECKING:
+    from htr_convtext.recognizer import Recognizer
 
 
 # Named here, for to import the decoders takes longer than to show a help text.
-DECODERS = ("greedy", "beam")
+DECODERS = ("greedy", "beam", "lm")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf")
 
 
@@ -39,18 +45,37 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 
 def add_reading(parser: argparse.ArgumentParser, batch_size: int = 8) -> None:
-    """`--decoder`, `--batch-size` and `--device`: how a model reads."""
+    """`--decoder`, `--lm`, `--language`, `--batch-size` and `--device`: how a model reads."""
     parser.add_argument(
         "--decoder",
         choices=DECODERS,
-        default="greedy",
-        help="greedy: the most probable step by step; beam: the most probable text, needs pip install "
-        "'htr-convtext[beam]' for CTC (default: greedy)",
+        help="greedy: the most probable step by step; beam: the most probable text; lm: the best text with a language "
+        "model (default: lm if the model has one, else greedy)",
+    )
+    parser.add_argument("--lm", metavar="FILE", help="language model of htr lm, in place of those of the model")
+    parser.add_argument(
+        "--language",
+        metavar="NAME",
+        help="use this language model of the model's, such as fr (default: for each line the one that fits best)",
     )
     parser.add_argument(
         "--batch-size", type=positive_int, default=batch_size, help="lines read at once (default: %(default)s)"
     )
     parser.add_argument("--device", help="cpu, cuda, cuda:1, mps … (default: an accelerator if there is one)")
+
+
+def open_recognizer(settings: argparse.Namespace) -> "Recognizer":
+    """
+    What `add_model` and `add_reading` asked for.
+
+    Raises:
+        InputError: names the model, device, decoder or language model that cannot be used.
+    """
+    from htr_convtext.recognizer import load_recognizer
+
+    if settings.lm and settings.language:
+        raise InputError("Give --lm or --language, not both: --language chooses among those of the model.")
+    return load_recognizer(settings.model, settings.device, settings.decoder, settings.language, settings.lm)
 
 
 def add_source_options(parser: argparse.ArgumentParser) -> None:

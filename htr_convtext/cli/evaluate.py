@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from .arguments import add_model, add_reading, new_parser, picture_file
+from .arguments import add_model, add_reading, new_parser, open_recognizer, picture_file
 
 
 def parse(words: list[str], prog: str) -> argparse.Namespace:
@@ -50,9 +50,8 @@ def run(settings: argparse.Namespace) -> int:
     from htr_convtext.data import TextPolicy
     from htr_convtext.errors import InputError
     from htr_convtext.evaluation import Prediction, evaluate, load_sets, report_table
-    from htr_convtext.recognizer import load_recognizer
 
-    recognizer = load_recognizer(settings.model, settings.device, settings.decoder)
+    recognizer = open_recognizer(settings)
     policy = TextPolicy.from_file(settings.text_policy) if settings.text_policy else None
     found = load_sets(settings.data, settings.split)
     sets = {name: lines for name, lines in found.items() if lines is not None}
@@ -62,8 +61,8 @@ def run(settings: argparse.Namespace) -> int:
         raise InputError(f"none of the data sets has lines in a {settings.split} split.")
 
     model = settings.model or "bundled"
-    if settings.decoder != "greedy":
-        model += f", {settings.decoder}"
+    if recognizer.decoder_name != "greedy":
+        model += f", {recognizer.decoder_name}"
     with tqdm(total=sum(map(len, sets.values())), unit="line", file=sys.stderr, disable=None) as progress:
 
         def show(prediction: Prediction) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from .arguments import add_model, add_reading, new_parser
+from .arguments import add_model, add_reading, new_parser, open_recognizer
 
 
 def parse(words: list[str], prog: str) -> argparse.Namespace:
@@ -35,10 +35,9 @@ def run(settings: argparse.Namespace) -> int:
     from htr_convtext.documents import find_documents
     from htr_convtext.errors import InputError
     from htr_convtext.evaluation.pages import measure_documents, page_table
-    from htr_convtext.recognizer import load_recognizer
 
     documents, failed = find_documents(settings.pages)
-    recognizer = load_recognizer(settings.model, settings.device, settings.decoder)
+    recognizer = open_recognizer(settings)
     with tqdm(documents, unit="page", file=sys.stderr, disable=None) as progress:
         measures, left_out = measure_documents(progress, recognizer, settings.batch_size)
     failed += left_out

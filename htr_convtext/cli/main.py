@@ -21,6 +21,7 @@ COMMANDS = {
     "lmdb": "turn lines from anywhere into LMDB stores of the scene-text layout",
     "words": "cut the words out of lines, where a model sees the spaces",
     "render": "render lines of handwriting from any text, to train on",
+    "lm": "make a language model of texts, to read with",
     "train": "train a line recogniser, or go on with one",
     "overfit": "let a new model learn a few lines by heart, to check the data",
     "evaluate": "measure a model on lines with ground truth",

@@ -15,7 +15,6 @@ EXTRAS = {
         "train",
     ),
     **dict.fromkeys(("lxml", "onnxruntime", "pypdfium2", "rapidocr", "reportlab", "shapely"), "pages"),
-    "flashlight": "beam",
 }  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 Examples:
     %(prog)s examples
     %(prog)s line1.png line2.jpg --format jsonl --output lines.jsonl
-    %(prog)s scans --model my_model --decoder beam --batch-size 32
+    %(prog)s scans --model my_model --lm my_archive.klm --batch-size 32
 
 An image holds one line. A folder stands for all images in it. A file that cannot be read is reported and left out; the
 exit code is then 1.
@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from htr_convtext.reading import LineReading
 
-from .arguments import add_model, add_reading, new_parser, open_output
+from .arguments import add_model, add_reading, new_parser, open_output, open_recognizer
 
 
 def parse(words: list[str], prog: str) -> argparse.Namespace:
@@ -47,10 +47,10 @@ def formatted(file: str, reading: LineReading, output_format: str) -> str | None
 
 
 def run(settings: argparse.Namespace) -> int:
-    from htr_convtext.recognizer import find_images, load_recognizer
+    from htr_convtext.recognizer import find_images
 
     files = find_images(settings.images)
-    recognizer = load_recognizer(settings.model, settings.device, settings.decoder)
+    recognizer = open_recognizer(settings)
     failed = 0
     with (
         open_output(settings.output) as stream,

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from htr_convtext.documents.formats import PRINTABLE, SUFFIXES
 from htr_convtext.transcription.hooks import JobHooks
 
-from .arguments import add_model, add_reading, new_parser
+from .arguments import add_model, add_reading, new_parser, open_recognizer
 
 
 def parse(words: list[str], prog: str) -> argparse.Namespace:
@@ -68,11 +68,10 @@ class Terminal(JobHooks):
 
 
 def run(settings: argparse.Namespace) -> int:
-    from htr_convtext.recognizer import load_recognizer
     from htr_convtext.transcription import TranscriptionJob, open_documents
 
     plan = open_documents(settings.pages, settings.format, settings.output, settings.overwrite, not settings.find_lines)
-    recognizer = load_recognizer(settings.model, settings.device, settings.decoder)
+    recognizer = open_recognizer(settings)
     with tqdm(total=plan.page_count, unit="page", file=sys.stderr, disable=None) as bar:
         job = TranscriptionJob(
             plan,

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from processing.beam_search import SMALLEST
 from processing.ctc import Hypothesis, required_frames
-
-from .beam_search import SMALLEST
 
 
 def align(probabilities: np.ndarray, ids: Sequence[int]) -> Hypothesis:

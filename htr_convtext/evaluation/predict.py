@@ -79,7 +79,9 @@ def predict_lines(
 
     `index` of a prediction is the row of its line.
     """
-    readings = recognizer.read((line["image"] for line in lines), batch_size)
+    pages = lines["page"] if "page" in lines.column_names else [None] * len(lines)
+    pages = [index if page in (None, "") else str(page) for index, page in enumerate(pages)]
+    readings = recognizer.read((line["image"] for line in lines), batch_size, pages)
     for index, (line, reading) in enumerate(zip(lines, readings, strict=True)):
         page, writer = (line.get(column) for column in ("page", "writer"))
         yield Prediction(

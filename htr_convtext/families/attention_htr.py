@@ -29,7 +29,7 @@ from ..charsets import charset_tokenizer
 from ..checkpoint_files import CheckpointError
 from ..errors import InputError
 from .attention_htr_checkpoints import PREFIX, convert_checkpoint
-from .family import Family
+from .family import Family, choose_search
 
 
 IMAGES = ("image_preparation", "height", "max_width")
@@ -133,10 +133,12 @@ class AttentionHTRFamily(Family):
     def reads_frames(self, config: AttentionHTRConfig) -> bool:
         return config.prediction == "ctc"
 
-    def decoder(self, name: str, config: AttentionHTRConfig) -> Any:
-        if name == "beam" and not self.reads_frames(config):
-            return AttentionBeamSearch()
-        return super().decoder(name, config)
+    def decoder(
+        self, name: str | None, language: str | None, config: AttentionHTRConfig, processor: AttentionHTRProcessor
+    ) -> tuple[str, Any]:
+        if self.reads_frames(config):
+            return super().decoder(name, language, config, processor)
+        return choose_search({"greedy": None, "beam": AttentionBeamSearch()}, name, language)
 
     # --- published checkpoints ---
 

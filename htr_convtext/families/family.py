@@ -10,7 +10,7 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 
 from processing.model_facts import ModelFacts
 
-from ..decoding import choose_decoder
+from ..decoding import decode_greedily
 from ..errors import InputError
 
 
@@ -123,14 +123,21 @@ class Family(ABC):
         """Whether `recognize` takes a `Decoder`, which makes text of the probabilities of frames (CTC)."""
         return True
 
-    def decoder(self, name: str, config: PreTrainedConfig) -> Any:
+    def decoder(
+        self, name: str | None, language: str | None, config: PreTrainedConfig, processor: ProcessorMixin
+    ) -> tuple[str, Any]:
         """
-        What `recognize` takes to decode greedily (`"greedy"`) or by a beam search (`"beam"`) with a model of `config`.
+        What `recognize` takes to decode greedily (`"greedy"`), by a beam search (`"beam"`) or with a language model
+        (`"lm"`), by default the best that a saved model has, and its name.
+
+        Args:
+            language: Of the language models of the processor the one to use.
 
         Raises:
             InputError: if there is none of this name, or it is not installed.
         """
-        return choose_decoder(name)
+        decoder = processor.decoder(name, language)
+        return name or ("greedy" if decoder is decode_greedily else "lm"), decoder
 
     def charset(self, processor: ProcessorMixin) -> str | None:
         """The characters that a model can write, or `None` if that cannot be told."""
@@ -174,3 +181,17 @@ class Family(ABC):
         unknown = [name for name in settings if name not in known]
         if unknown:
             raise InputError(f"A {self.model_type} model has no setting {', '.join(unknown)}; leave it out.")
+
+
+def choose_search(searches: Mapping[str, Any], name: str | None, language: str | None) -> tuple[str, Any]:
+    """
+    For `Family.decoder` of networks that write one character after the other: `"greedy"` or another search.
+
+    Raises:
+        InputError: if there is none of this name, or a language is asked for.
+    """
+    name = name or "greedy"
+    if name not in searches or language is not None:
+        asked = f"decoder {name!r}" if language is None else f"language model {language!r}"
+        raise InputError(f"There is no {asked} for a network that is not read by CTC; choose {' or '.join(searches)}.")
+    return name, searches[name]

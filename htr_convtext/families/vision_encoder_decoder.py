@@ -10,7 +10,7 @@ from transformers import PreTrainedConfig, ProcessorMixin, VisionEncoderDecoderM
 from processing.images import array_to_image, as_numpy, open_image, to_rgb, upright
 
 from ..errors import InputError
-from .family import Family
+from .family import Family, choose_search
 
 
 BEAMS = {"greedy": 1, "beam": 4}
@@ -80,10 +80,10 @@ class VisionEncoderDecoderFamily(Family):
     def reads_frames(self, config: PreTrainedConfig) -> bool:
         return False
 
-    def decoder(self, name: str, config: PreTrainedConfig) -> int:
-        if name not in BEAMS:
-            raise InputError(f"There is no decoder {name!r}; choose one of {', '.join(BEAMS)}.")
-        return BEAMS[name]
+    def decoder(
+        self, name: str | None, language: str | None, config: PreTrainedConfig, processor: ProcessorMixin
+    ) -> tuple[str, int]:
+        return choose_search(BEAMS, name, language)
 
     def charset(self, processor: ProcessorMixin) -> None:
         """Tokens make texts of any characters."""

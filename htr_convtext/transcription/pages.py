@@ -68,7 +68,8 @@ def transcribe_image(
         except InputError as error:
             lines[index] = replace(line, error=str(error))
     images = [cut.image for cut in cuts.values()]
-    for (index, cut), reading in zip(cuts.items(), recognizer.read(images, batch_size), strict=True):
+    readings = recognizer.read(images, batch_size, pages=[None] * len(images))  # all of this one
+    for (index, cut), reading in zip(cuts.items(), readings, strict=True):
         lines[index] = with_reading(lines[index], cut, reading)
     return layout.with_lines(lines)
 

@@ -1,0 +1,180 @@
+"""The language models that a processor decodes with: their files, the settings of the search, and the choice of one."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+from transformers.utils import logging
+from transformers.utils.hub import cached_file
+
+from .beam_search import BeamSearch, CharacterLanguageModel
+from .ctc import Decoder, Hypothesis, decode_greedily
+from .errors import InputError
+
+
+DECODERS = ("greedy", "beam", "lm")
+FOLDER = "language_models"
+SETTINGS_FILE = "decoding.json"
+OTHER_LINES = 0.2  # what the other lines of a page count in the choice of a language model
+logger = logging.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """
+    Those of `BeamSearch` with a language model.
+
+    The defaults were chosen on validation lines of eleven data sets; `htr tune` finds those of a model and its texts.
+    """
+
+    weight: float = 0.6
+    space: float = -0.5
+    blank: float = -1.5
+    beam_size: int = 20
+    beam_size_token: int = 10
+    threshold: float = 8.0
+
+
+@dataclass(frozen=True)
+class LanguageModels:
+    """
+    Files of character n-grams, by language or whatever else their text is of, and how they are searched with.
+
+    Attributes:
+        files: Of KenLM, by name.
+        settings: Of the search, the same for all.
+    """
+
+    files: Mapping[str, Path]
+    settings: SearchSettings = field(default_factory=SearchSettings)
+
+    def decoder(self, characters: Sequence[str], language: str | None = None) -> "LanguageModelDecoder":
+        """
+        A decoder for a model that reads `characters`, of each class but the blank.
+
+        Args:
+            language: The name of the one to use; by default each line has the one that fits it best.
+
+        Raises:
+            ModuleNotFoundError: if flashlight-text is missing.
+            InputError: if there is none of this name, or a file cannot be used.
+        """
+        if language is not None and language not in self.files:
+            raise InputError(f"There is no language model {language!r}; there are {', '.join(self.files)}.")
+        chosen = self.files if language is None else {language: self.files[language]}
+        models = {name: CharacterLanguageModel(path, characters) for name, path in chosen.items()}
+        return LanguageModelDecoder(models, self.settings)
+
+    def save(self, folder: str | os.PathLike) -> None:
+        """Writes the files and settings to a model folder."""
+        target = Path(folder, FOLDER)
+        target.mkdir(parents=True, exist_ok=True)
+        for name, path in self.files.items():
+            copy = target / f"{name}.klm"
+            if not (copy.exists() and copy.samefile(path)):
+                shutil.copyfile(path, copy)
+        facts = {"language_models": sorted(self.files), "settings": asdict(self.settings)}
+        Path(folder, SETTINGS_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, source: str | os.PathLike, **options) -> "LanguageModels | None":
+        """
+        Those of a saved model, a folder or Hub id, or `None` if it has none.
+
+        Args:
+            options: Of `cached_file` of transformers: `revision`, `cache_dir` …
+
+        Raises:
+            InputError: names the file that is damaged or missing.
+        """
+        path = cached_file(source, SETTINGS_FILE, **_lenient(options))
+        if path is None:
+            return None
+        try:
+            facts = json.loads(Path(path).read_text(encoding="utf-8"))
+            names, settings = list(facts["language_models"]), SearchSettings(**facts["settings"])
+        except (ValueError, TypeError, KeyError) as error:
+            raise InputError(f"{path}: damaged. ({error})") from None
+        files = {name: cached_file(source, f"{FOLDER}/{name}.klm", **_lenient(options)) for name in names}
+        if missing := [name for name, file in files.items() if file is None]:
+            raise InputError(f"{source}: the file {FOLDER}/{missing[0]}.klm is missing, which {SETTINGS_FILE} names.")
+        return cls({name: Path(file) for name, file in files.items()}, settings)
+
+
+class LanguageModelDecoder:
+    """
+    A `Decoder`: beam search with the language model, of several, that finds the greedy reading of a line most probable.
+
+    On a page (`decode_page`) the other lines count as well, a fifth of their own: short lines tell little, and most
+    pages have one language.
+    """
+
+    def __init__(self, models: Mapping[str, CharacterLanguageModel], settings: SearchSettings):
+        self.models = models
+        self.searches = {name: BeamSearch(language_model=model, **asdict(settings)) for name, model in models.items()}
+
+    def __call__(self, probabilities: np.ndarray) -> list[Hypothesis]:
+        return self.decode_page([probabilities])[0]
+
+    def decode_page(self, lines: Sequence[np.ndarray]) -> list[list[Hypothesis]]:
+        """What is found in each line of a page."""
+        return [self.searches[name](line) for name, line in zip(self.choose(lines), lines, strict=True)]
+
+    def choose(self, lines: Sequence[np.ndarray]) -> list[str]:
+        """The names of the language models for the lines of a page."""
+        names = list(self.models)
+        if len(names) == 1:
+            return names * len(lines)
+        readings = [decode_greedily(line)[0].ids for line in lines]
+        own = np.array([[self.models[name].log_probability(ids) for name in names] for ids in readings])
+        return [names[index] for index in (own + OTHER_LINES * (own.sum(0) - own)).argmax(1)]
+
+
+def ctc_decoder(
+    name: str | None,
+    characters: Sequence[str],
+    language_models: LanguageModels | None = None,
+    language: str | None = None,
+) -> Decoder:
+    """
+    A decoder by its name.
+
+    Args:
+        name: `"greedy"`, the best class of each frame; `"beam"`, the most probable text; `"lm"`, the best text with a
+            language model. By default the last where there is one, else the first; also, with a warning, where
+            flashlight-text is missing.
+        characters: Of each class but the blank.
+        language: As for `LanguageModels.decoder`.
+
+    Raises:
+        InputError: if there is no such decoder or language model, or flashlight-text is missing.
+    """
+    if name not in (None, *DECODERS):
+        raise InputError(f"There is no decoder {name!r}; choose one of {', '.join(DECODERS)}.")
+    if language is not None and (name not in (None, "lm") or language_models is None):
+        raise InputError(f"The language {language!r} needs a language model; there is none to decode with.")
+    if name == "lm" and language_models is None:
+        raise InputError("This model has no language model; make one of your texts with `htr lm`, or decode greedily.")
+    try:
+        if name == "beam":
+            return BeamSearch()
+        if name == "lm" or (name is None and language_models is not None):
+            return language_models.decoder(characters, language)
+    except ModuleNotFoundError as error:
+        if name is not None or language is not None:
+            raise InputError(str(error)) from None
+        logger.warning_once(f"{error}. Without it lines are decoded greedily, with more errors.")
+    return decode_greedily
+
+
+def _lenient(options: Mapping) -> dict:
+    known = ("cache_dir", "force_download", "local_files_only", "token", "revision", "subfolder")
+    quiet = "_raise_exceptions_for_gated_repo", "_raise_exceptions_for_missing_entries"
+    return {**{name: options[name] for name in known if name in options}, **dict.fromkeys(quiet, False)}
+
+
+__all__ = ["DECODERS", "LanguageModelDecoder", "LanguageModels", "SearchSettings", "ctc_decoder"]
