@@ -1,5 +1,7 @@
 """Charsets by name."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,3 +39,14 @@ def charset_tokenizer(
         names = ", ".join(tokenizer_class.published)
         raise InputError(f"There is no file {name}, and no alphabet of this name: choose {names}, or a UTF-8 file.")
     return tokenizer_class.from_charset_file(name, **options)
+
+
+@contextmanager
+def unknown_characters(tokenizer: "PreTrainedTokenizerBase", treatment: str) -> Iterator[None]:
+    """Within the context the tokenizer treats unknown characters so (`"error"`, `"drop"`), whatever it does else."""
+    before = {"unknown": tokenizer.unknown, "replacement": tokenizer.replacement}
+    tokenizer.set_policy(treatment, unicode_form=tokenizer.unicode_form)
+    try:
+        yield
+    finally:
+        tokenizer.set_policy(**before, unicode_form=tokenizer.unicode_form)

@@ -3,26 +3,20 @@
 import io
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from datasets import Dataset, Features, Image, Value
 from PIL import Image as PILImage
 from tqdm import tqdm
 
-from processing import UnknownCharacterError
-from processing.ctc import Hypothesis
-from processing.images import open_image
-
 from .data import DataReport, TextPolicy, load_lines
-from .data.lines import raising
 from .data.preparation import new_folder, write_data_set
-from .decoding.alignment import align
 from .errors import InputError
-from .recognizer import BATCHES_AHEAD, Recognizer
+from .reading import Character
+from .recognizer import Recognizer
+from .text_alignment import align_lines, check_frames
 
 
 COLUMNS = ("text", "source", "page", "writer", "line")
@@ -52,8 +46,7 @@ def cut_words(
     Raises:
         InputError: names the source or folder that cannot be used, or says that the model reads otherwise.
     """
-    if not recognizer.family.reads_frames(recognizer.model.config):
-        raise InputError("Words are cut by a model that reads by CTC over frames; this one does not.")
+    check_frames(recognizer)
     output, sources = new_folder(output), list(sources)
     policy = TextPolicy.of(recognizer.processor.tokenizer)
     report = DataReport()
@@ -69,9 +62,7 @@ def cut_words(
         for split, name, reason in skipped:
             report.leave_out(f"{source}, {split}: {name}", reason)
         for split, lines in data.items():
-            # A model in training may drop characters: then words would lack letters that are in their images.
-            with raising(recognizer.processor.tokenizer):
-                rows = list(_words_of(recognizer, lines, policy, min_score, batch_size, f"{source}, {split}", report))
+            rows = list(_words_of(recognizer, lines, min_score, batch_size, f"{source}, {split}", report))
             if rows:
                 parts.setdefault(split, []).append(Dataset.from_list(rows, features=features))
     if not parts:
@@ -82,64 +73,26 @@ def cut_words(
 
 
 def _words_of(
-    recognizer: Recognizer,
-    lines: Dataset,
-    policy: TextPolicy,
-    min_score: float,
-    batch_size: int,
-    where: str,
-    report: DataReport,
+    recognizer: Recognizer, lines: Dataset, min_score: float, batch_size: int, where: str, report: DataReport
 ) -> Iterator[dict[str, Any]]:
     """The rows of the words of lines; notes in the report the lines that have none."""
-    rows = enumerate(tqdm(lines, desc=where, unit="line", file=sys.stderr, disable=None))
-    while ahead := list(islice(rows, BATCHES_AHEAD * batch_size)):
-        usable = []
-        for index, row in ahead:
-            name = f"{where}: {os.path.basename(row['image']['path'] or f'line {index}')}"
-            text = policy(row["text"])
-            try:
-                ids = recognizer.processor.tokenizer(text, add_special_tokens=False).input_ids
-                image = open_image(row["image"])
-            except UnknownCharacterError:
-                report.leave_out(name, "unknown character")
-            except InputError:
-                report.leave_out(name, "unreadable image")
-            else:
-                if ids:
-                    usable.append((name, row, ids, image))
-                else:
-                    report.leave_out(name, "empty text")
-        usable.sort(key=lambda line: line[3].width / line[3].height)
-        for first in range(0, len(usable), batch_size):
-            batch = usable[first : first + batch_size]
-            read = align_lines(recognizer, [image for *_, image in batch], [ids for _, _, ids, _ in batch])
-            for (name, row, _, image), line in zip(batch, read, strict=True):
-                if not line["characters"]:
-                    report.leave_out(name, "more characters than frames")
-                elif line["score"] < min_score:
-                    report.leave_out(name, f"score below {min_score}")
-                else:
-                    yield from _rows(row, image, line["characters"])
+    rows = tqdm(lines, desc=where, unit="line", file=sys.stderr, disable=None)
+    aligned = align_lines(recognizer, ((row["image"], row["text"]) for row in lines), batch_size)
+    for index, (row, line) in enumerate(zip(rows, aligned, strict=True)):
+        name = f"{where}: {os.path.basename(row['image']['path'] or f'line {index}')}"
+        if line.unknown:  # words would lack letters that are in their images
+            report.leave_out(name, "unknown character")
+        elif line.error:
+            report.leave_out(name, line.error)
+        elif not line.text:
+            report.leave_out(name, "empty text")
+        elif line.score < min_score:
+            report.leave_out(name, f"score below {min_score}")
+        else:
+            yield from _rows(row, line.image, line.characters)
 
 
-@torch.inference_mode()
-def align_lines(recognizer: Recognizer, images: list[PILImage.Image], texts: list[list[int]]) -> list[dict[str, Any]]:
-    """
-    Of each line what `Family.recognize` gives, but for a text that is known, as ids. There are no `characters` where
-    the line has too few frames for it.
-    """
-    waiting = iter(texts)
-
-    def decoder(probabilities: np.ndarray) -> list[Hypothesis]:
-        try:
-            return [align(probabilities, next(waiting))]
-        except ValueError:
-            return [Hypothesis((), (), -np.inf)]
-
-    return recognizer.family.recognize(recognizer.model, recognizer.processor, images, decoder)
-
-
-def _rows(row: Mapping[str, Any], image: PILImage.Image, characters: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _rows(row: Mapping[str, Any], image: PILImage.Image, characters: Sequence[Character]) -> Iterator[dict[str, Any]]:
     """The words of a line as rows of a data set."""
     facts = {name: row.get(name) for name in ("source", "page", "writer")}
     facts = {name: None if value is None else str(value) for name, value in facts.items()}
@@ -151,31 +104,31 @@ def _rows(row: Mapping[str, Any], image: PILImage.Image, characters: list[dict[s
         yield {"image": {"bytes": stream.getvalue(), "path": name}, "text": text, "line": line, **facts}
 
 
-def find_words(image: PILImage.Image, characters: list[dict[str, Any]]) -> list[tuple[str, int, int]]:
+def find_words(image: PILImage.Image, characters: Sequence[Character]) -> list[tuple[str, int, int]]:
     """
     The words of a line, each with its first pixel column and the one after its last.
 
     Args:
-        characters: Of the line in their order: `char`, `start` and `end`, the columns where the model sees it.
+        characters: Of the line in their order, with the columns where the model sees it.
     """
     ink = 255.0 - np.asarray(image, dtype=float).mean(0)
     margin = image.height // 2
     words, word, start = [], [], 0
     for index, character in enumerate(characters):
-        if character["char"] != " ":
+        if character.char != " ":
             if not word:
-                start = max(start, int(character["start"]) - margin)
+                start = max(start, int(character.start) - margin)
             word.append(character)
             continue
         if word:
-            following = next((each for each in characters[index:] if each["char"] != " "), None)
-            end = image.width if following is None else int(following["start"])
-            cut = _least_ink(ink, int(word[-1]["end"]), end)
-            words.append(("".join(each["char"] for each in word), start, min(cut, int(word[-1]["end"]) + margin)))
+            following = next((each for each in characters[index:] if each.char != " "), None)
+            end = image.width if following is None else int(following.start)
+            cut = _least_ink(ink, int(word[-1].end), end)
+            words.append(("".join(each.char for each in word), start, min(cut, int(word[-1].end) + margin)))
             word, start = [], cut
     if word:
-        end = min(image.width, int(word[-1]["end"]) + margin)
-        words.append(("".join(each["char"] for each in word), start, end))
+        end = min(image.width, int(word[-1].end) + margin)
+        words.append(("".join(each.char for each in word), start, end))
     return [(text, start, end) for text, start, end in words if end > start]
 
 

@@ -41,11 +41,12 @@ def test_python_snippets_run_in_their_order(tmp_path):
 
 def test_the_guide_for_python_runs(tmp_path):
     snippets = blocks("python", (ROOT / "docs" / "python.md").read_text(encoding="utf-8"))
-    assert len(snippets) == 7
+    assert len(snippets) == 8
     printed = run_python("\n".join(snippets), tmp_path)
     assert "Le marché ouvre à sept heures" in printed
     assert "README.md: there is no such file" in printed  # in the folder of the test
     assert "no/such_model_here: " in printed
+    assert "Character(char='Le', score=0.99" in printed
     assert re.search(r"CER \d\.\d %, WER \d+\.\d %", printed)
 
 

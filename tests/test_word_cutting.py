@@ -11,6 +11,7 @@ from PIL import Image
 from htr_convtext.decoding.alignment import align
 from htr_convtext.errors import InputError
 from htr_convtext.loading import load_model
+from htr_convtext.reading import Character
 from htr_convtext.recognizer import Recognizer
 from htr_convtext.word_cutting import cut_words, find_words
 from processing.ctc import collapse
@@ -53,7 +54,7 @@ def test_the_cut_is_where_there_is_least_ink():
     pixels = np.full((10, 100), 255, dtype=np.uint8)
     pixels[:, 20:33], pixels[:, 36:50] = 0, 0  # the model sees the first to end at 30, the second to begin at 40
     characters = [
-        {"char": char, "start": start, "end": end}
+        Character(char, 1.0, start, end)
         for char, start, end in (("a", 20, 24), ("b", 27, 30), (" ", 33, 34), ("c", 40, 44))
     ]
     assert find_words(Image.fromarray(pixels), characters) == [("ab", 15, 35), ("c", 35, 49)]

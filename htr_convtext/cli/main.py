@@ -19,6 +19,8 @@ COMMANDS = {
     "transcribe": "find and read the lines of pages: text, JSONL, PAGE-XML, ALTO, searchable PDF",
     "prepare": "turn lines from anywhere into one data set in Parquet, with a report",
     "lmdb": "turn lines from anywhere into LMDB stores of the scene-text layout",
+    "align": "find where in a line each word and character of a known text is written",
+    "audit": "find wrong transcriptions: rank lines by how little their text fits",
     "words": "cut the words out of lines, where a model sees the spaces",
     "render": "render lines of handwriting from any text, to train on",
     "lm": "make a language model of texts, to read with",

@@ -9,5 +9,6 @@ from .report import DataReport as DataReport
 from .sampler import SimilarWidthSampler as SimilarWidthSampler
 from .sources import load_lines as load_lines
 from .sources import load_sources as load_sources
+from .sources import load_splits as load_splits
 from .splitting import split_by_group as split_by_group
 from .text_policy import TextPolicy as TextPolicy

@@ -2,13 +2,13 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 
 from datasets import Dataset
 from tqdm import tqdm
-from transformers import PreTrainedConfig, PreTrainedTokenizerBase, ProcessorMixin
+from transformers import PreTrainedConfig, ProcessorMixin
 
+from htr_convtext.charsets import unknown_characters
 from htr_convtext.errors import InputError
 from htr_convtext.families import family_of
 from processing import UnknownCharacterError
@@ -36,19 +36,8 @@ def select_trainable(
         `"unknown character"` (where the tokenizer raises), `"more than 25 characters"` or what the model's family has
         against a line, such as `"more characters than frames"`.
     """
-    with raising(processor.tokenizer) if leave_out_unknown else nullcontext():
+    with unknown_characters(processor.tokenizer, "error") if leave_out_unknown else nullcontext():
         return _select(lines, processor, config, max_characters)
-
-
-@contextmanager
-def raising(tokenizer: PreTrainedTokenizerBase) -> Iterator[None]:
-    """Within the context the tokenizer raises `UnknownCharacterError`, whatever it does else."""
-    before = {"unknown": tokenizer.unknown, "replacement": tokenizer.replacement}
-    tokenizer.set_policy("error", unicode_form=tokenizer.unicode_form)
-    try:
-        yield
-    finally:
-        tokenizer.set_policy(**before, unicode_form=tokenizer.unicode_form)
 
 
 def _select(

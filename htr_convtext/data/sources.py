@@ -141,6 +141,31 @@ def load_sources(sources: Iterable[str | os.PathLike], split: str) -> Dataset:
     return concatenate_datasets(parts)
 
 
+def load_splits(sources: Iterable[str | os.PathLike], split: str | None = None) -> dict[tuple[str, str], Dataset]:
+    """
+    The lines of several data sets by source, as it was given, and split.
+
+    Args:
+        split: Only this one; a source that does not have it is left out, with a warning.
+
+    Raises:
+        InputError: names a source that cannot be read or is given twice, or says that there are no lines.
+    """
+    sets: dict[tuple[str, str], Dataset] = {}
+    for source in map(str, sources):
+        if any(source == other for other, _ in sets):
+            raise InputError(f"{source} is given twice.")
+        wanted = split and SPLIT_NAMES.get(split, split)
+        found = load_lines(source) if split is None else {wanted: load_lines(source, split)}
+        found = {name: lines for name, lines in found.items() if lines}
+        if not found:
+            logger.warning("%s has no lines in a %s split; left out.", source, split)
+        sets |= {(source, name): lines for name, lines in found.items()}
+    if not sets:
+        raise InputError(f"none of the data sets has lines in a {split} split.")
+    return sets
+
+
 def split_folders(folder: Path) -> list[tuple[str, Path]]:
     """A folder and those in it that have the name of a split, each with its split."""
     inner = [path for path in sorted(folder.iterdir()) if path.name.lower() in SPLIT_NAMES and path.is_dir()]

@@ -1,3 +1,6 @@
+from .audit import AuditedLine as AuditedLine
+from .audit import audit as audit
+from .audit import write_audit as write_audit
 from .comparison import compare as compare
 from .comparison import load_runs as load_runs
 from .comparison import write_comparison as write_comparison

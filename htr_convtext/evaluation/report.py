@@ -4,6 +4,7 @@ import base64
 import io
 import os
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -41,7 +42,7 @@ def write_report(
             "prediction": line,
             "errors": errors,
             "pieces": line.pieces,
-            "image": _data_uri(line, image_of) if image_of else None,
+            "image": image_uri(partial(image_of, line)) if image_of else None,
         }
         for errors, line in worst
     ]
@@ -84,9 +85,10 @@ def interval(bounds: Sequence[float], signed: bool = False) -> str:
     return f"[{', '.join(percent(bound, signed) for bound in bounds)}]"
 
 
-def _data_uri(prediction: Prediction, image_of: Callable[[Prediction], Image.Image]) -> str | None:
+def image_uri(open_it: Callable[[], Image.Image]) -> str | None:
+    """A small picture as a `data:` URI; `None` if it cannot be opened (`InputError`)."""
     try:
-        image = image_of(prediction)
+        image = open_it()
     except InputError:
         return None
     image.thumbnail(IMAGE_SIZE)
