@@ -71,8 +71,8 @@ class BeamSearch:
         threshold: Prefixes whose score is this much below the best are given up.
         language_model: By default none.
         weight: Of the language model.
-        space, blank: Added to the logarithms of the probabilities of the space and the blank; below 0 the blank makes up
-            for the characters that a language model would rather leave out.
+        space, blank: Added to the logarithms of the probabilities of the space and the blank. Below 0 the blank makes
+            up for the characters that a language model would rather leave out.
 
     Raises:
         ModuleNotFoundError: if flashlight-text is missing.

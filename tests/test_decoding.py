@@ -76,8 +76,8 @@ def test_an_unknown_decoder_is_named():
 
 def test_one_beam_is_greedy():
     for probabilities, *_ in random_lines(60):
-        (found,) = BeamSearch(beam_size=1)(probabilities)
-        assert (found.ids, found.spans) == (decode_greedily(probabilities)[0].ids, decode_greedily(probabilities)[0].spans)
+        (found,), (greedy,) = BeamSearch(beam_size=1)(probabilities), decode_greedily(probabilities)
+        assert (found.ids, found.spans) == (greedy.ids, greedy.spans)
 
 
 def test_reading_with_beam_search():

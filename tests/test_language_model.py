@@ -160,10 +160,7 @@ def test_search_with_a_language_model_finds_the_best_texts(tmp_path):
         sums: dict[tuple, float] = {}
         for path, text in zip(paths, texts, strict=True):
             sums[text] = sums.get(text, 0.0) + np.prod(frames[range(5), path])
-        scores = {
-            text: math.log(total) + weight * model.log_probability(text)
-            for text, total in sums.items()
-        }
+        scores = {text: math.log(total) + weight * model.log_probability(text) for text, total in sums.items()}
         found = search(probabilities)
         assert found[0].ids == max(scores, key=scores.get)
         assert found[0].log_probability == pytest.approx(scores[found[0].ids], rel=1e-4)

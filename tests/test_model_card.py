@@ -326,6 +326,8 @@ def test_the_bundled_card_goes_on_with_its_picture(tmp_path):
     assert (tmp_path / "lines.jpg").read_bytes() == (BUNDLED_MODEL / "lines.jpg").read_bytes()
     targets = re.findall(r"\]\(([^)#\s]+)\)", after.text)
     assert "lines.jpg" in targets
-    assert [target for target in targets if "://" not in target] == ["lines.jpg"]
+    kept = [target for target in targets if "://" not in target]
+    assert kept == ["lines.jpg", "language_models/README.md"]
+    assert "Licences" in (tmp_path / kept[1]).read_text(encoding="utf-8")
     assert "docs/experiments.md has every run" in after.text
     assert re.sub(r"\[([^\]]*)\]\(\.\./[^)]*\)", r"\1", before.text).strip() == after.text.strip()

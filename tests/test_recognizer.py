@@ -19,13 +19,13 @@ def test_lines_are_read_together_and_given_in_their_order(model_folder, tmp_path
         draw_line(text).save(file)
     Path(files[4]).write_bytes(b"")
     reader = load_recognizer(model_folder, "cpu")
-    widths, read_batch = [], reader._read_batch
+    widths, see = [], reader._see
 
     def watched(images: list) -> list:
         widths.append([image.width for image in images])
-        return read_batch(images)
+        return see(images)
 
-    monkeypatch.setattr(reader, "_read_batch", watched)
+    monkeypatch.setattr(reader, "_see", watched)
     together = list(reader.read(files, batch_size=2))
     assert [reading.error is None for reading in together] == [True] * 4 + [False] + [True] * 2
     assert "4.png" in together[4].error

@@ -219,11 +219,11 @@ def test_a_document_goes_on_where_it_stopped(page, tmp_path):
     small.save(tmp_path / "two.tif", save_all=True, append_images=[small.rotate(180)])
     command = ("transcribe.py", tmp_path / "two.tif", "--format", "jsonl", "--output", tmp_path)
     target = tmp_path / "two.jsonl"
-    kept = KeptPages(target, "bundled")
+    kept = KeptPages(target, "bundled", "lm")
     kept.put(page)
     kept.put(replace(page, number=2))
     assert kept.get(2, newer_than=tmp_path / "two.tif") == replace(page, number=2)
-    assert KeptPages(target, "other").get(2, newer_than=tmp_path / "two.tif") is None
+    assert KeptPages(target, "other", "lm").get(2, newer_than=tmp_path / "two.tif") is None
     assert KeptPages(target, "bundled", "beam").get(2, newer_than=tmp_path / "two.tif") is None
     (kept.folder / "0002.json").unlink()
     done = call_script(*command)
