@@ -17,11 +17,14 @@ class Hypothesis:
         spans: For each its first frame and the one after its last.
         log_probability: Natural logarithm of what the decoder maximises: the probability of the best path for greedy
             decoding, that of the text over its paths for a beam search.
+        language_model_log_probability: Natural logarithm of the probability of the text to the language model, 0
+            without one.
     """
 
     ids: tuple[int, ...]
     spans: tuple[tuple[int, int], ...]
     log_probability: float
+    language_model_log_probability: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,55 @@
-"""What the score of a line is worth."""
+"""What scores and confidences are worth."""
+
+from collections.abc import Sequence
 
 import numpy as np
+
+from processing.confidence_features import words_of
+
+from .alignment import align
+
+
+def right_characters(
+    readings: Sequence[Sequence[int]], references: Sequence[Sequence[int]]
+) -> list[tuple[np.ndarray, int, int]]:
+    """
+    Of each line which ids of the reading are right, matched in the shortest alignment with the reference; how many of
+    them were added, and how many of the reference are missing. Its character errors are the wrong and the missing ones.
+    """
+    found = []
+    for reading, chunks in zip(readings, align(references, readings, _names), strict=True):
+        lengths = {"insert": 0, "delete": 0}
+        for chunk in chunks:
+            if chunk.type in lengths:
+                lengths[chunk.type] += max(
+                    chunk.hyp_end_idx - chunk.hyp_start_idx, chunk.ref_end_idx - chunk.ref_start_idx
+                )
+        found.append((_matched(chunks, len(reading)), lengths["insert"], lengths["delete"]))
+    return found
+
+
+def right_words(
+    readings: Sequence[Sequence[int]], references: Sequence[Sequence[int]], space: int | None
+) -> list[np.ndarray]:
+    """Of each line which words of the reading, ids between spaces, match one of the reference, likewise."""
+
+    def split(ids: Sequence[int]) -> list[str]:
+        return [",".join(map(str, ids[start:end])) for start, end in words_of(ids, space)]
+
+    aligned = align(references, readings, split)
+    return [_matched(chunks, len(words_of(reading, space))) for reading, chunks in zip(readings, aligned, strict=True)]
+
+
+def _names(ids: Sequence[int]) -> list[str]:
+    return [str(index) for index in ids]
+
+
+def _matched(chunks: Sequence, length: int) -> np.ndarray:
+    right = np.zeros(length, bool)
+    for chunk in chunks:
+        if chunk.type == "equal":
+            right[chunk.hyp_start_idx : chunk.hyp_end_idx] = True
+    return right
 
 
 def reliability(scores: np.ndarray, right: np.ndarray, total: np.ndarray, bins: int = 10) -> dict:
@@ -8,8 +57,9 @@ def reliability(scores: np.ndarray, right: np.ndarray, total: np.ndarray, bins: 
     How often readings of a score are right.
 
     Args:
-        scores: The score of each line, 0 to 1.
-        right, total: How many things of the line are right, of how many: itself (0 or 1, of 1) or its characters.
+        scores: Of each line, word or character, 0 to 1.
+        right, total: How many things with that score are right, of how many: itself (0 or 1, of 1), or the characters
+            of a line.
 
     Returns:
         `bins` of equal width of the score, those with anything in them: `from`, `to`, `total`, mean `score` and the
@@ -59,3 +109,8 @@ def risk_coverage(scores: np.ndarray, errors: np.ndarray, characters: np.ndarray
         }
         for count in kept
     ]
+
+
+def area_under_risk(rows: list[dict]) -> float:
+    """The mean risk over the coverages of `risk_coverage`: the lower, the better the score tells bad lines."""
+    return float(np.mean([row["risk"] for row in rows]))
