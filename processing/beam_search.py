@@ -122,7 +122,10 @@ class BeamSearch:
         emissions = np.ascontiguousarray(emissions)
         found = search.decode(emissions.ctypes.data, frames, classes)
         # A path has one class before the frames and one after them.
-        return [Hypothesis(*collapse(result.tokens[1:-1]), float(result.score)) for result in found]
+        return [
+            Hypothesis(*collapse(result.tokens[1:-1]), float(result.score), math.log(10) * float(result.lmScore))
+            for result in found
+        ]
 
 
 def _library() -> ModuleType:

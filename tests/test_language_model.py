@@ -164,6 +164,8 @@ def test_search_with_a_language_model_finds_the_best_texts(tmp_path):
         found = search(probabilities)
         assert found[0].ids == max(scores, key=scores.get)
         assert found[0].log_probability == pytest.approx(scores[found[0].ids], rel=1e-4)
+        expected = model.log_probability(found[0].ids)
+        assert found[0].language_model_log_probability == pytest.approx(expected, rel=1e-4)
         differs += found[0].ids != BeamSearch(500, None, 700.0)(probabilities)[0].ids
     assert differs > 3
 
