@@ -1,7 +1,7 @@
 """Reading line images with a trained model."""
 
 import os
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -84,24 +84,28 @@ class Recognizer:
         """
         lines = zip(images, count() if pages is None else pages, strict=pages is not None)
         while ahead := list(islice(lines, BATCHES_AHEAD * batch_size)):
-            opened: dict[int, Image.Image] = {}
-            readings: dict[int, LineReading] = {}
-            for index, (image, _) in enumerate(ahead):
-                try:
-                    opened[index] = self.family.open_image(self.processor, image)
-                except InputError as error:
-                    readings[index] = LineReading("", 0.0, error=str(error))
-            order = sorted(opened, key=lambda index: opened[index].width / opened[index].height)
-            batches = [order[first : first + batch_size] for first in range(0, len(order), batch_size)]
+            opened, errors = self._open([image for image, _ in ahead])
+            readings = {index: LineReading("", 0.0, error=error) for index, error in errors.items()}
             if self.family.reads_frames(self.model.config):
-                frames: dict[int, LineFrames] = {}
-                for batch in batches:
-                    frames.update(zip(batch, self._see([opened[index] for index in batch]), strict=True))
+                frames = dict(_batched(self._see, opened, batch_size))
                 readings.update(self._decode(frames, [page for _, page in ahead]))
             else:
-                for batch in batches:
-                    readings.update(zip(batch, self._write([opened[index] for index in batch]), strict=True))
+                readings.update(_batched(self._write, opened, batch_size))
             yield from (readings[index] for index in range(len(ahead)))
+
+    def see(self, images: Iterable[Any], batch_size: int = 8) -> Iterator[LineFrames | None]:
+        """
+        What a network with CTC sees in images (as for `read`), in their order; `None` for one that cannot be opened.
+
+        Raises:
+            InputError: if the model reads otherwise.
+        """
+        if not self.family.reads_frames(self.model.config):
+            raise InputError("This needs a model that reads by CTC over frames; this one does not.")
+        images = iter(images)
+        while ahead := list(islice(images, BATCHES_AHEAD * batch_size)):
+            frames = dict(_batched(self._see, self._open(ahead)[0], batch_size))
+            yield from (frames.get(index) for index in range(len(ahead)))
 
     def save_pretrained(self, folder: str | os.PathLike, facts: ModelFacts | None = None) -> None:
         """
@@ -114,6 +118,16 @@ class Recognizer:
         with quiet_loading():
             self.model.save_pretrained(folder)
         self.processor.save_pretrained(folder)
+
+    def _open(self, images: Sequence[Any]) -> tuple[dict[int, Image.Image], dict[int, str]]:
+        """Images by their numbers, and why others cannot be opened."""
+        opened, errors = {}, {}
+        for index, image in enumerate(images):
+            try:
+                opened[index] = self.family.open_image(self.processor, image)
+            except InputError as error:
+                errors[index] = str(error)
+        return opened, errors
 
     @torch.inference_mode()
     def _see(self, images: list[Image.Image]) -> list[LineFrames]:
@@ -161,6 +175,16 @@ def load_recognizer(
         processor.language_models = LanguageModels({name: Path(language_model)}, settings)
         decoder, language = decoder or "lm", name
     return Recognizer(model, processor, device, decoder, language, "bundled" if source is None else str(source))
+
+
+def _batched(
+    read: Callable[[list[Image.Image]], Iterable[Any]], images: Mapping[int, Image.Image], batch_size: int
+) -> Iterator[tuple[int, Any]]:
+    """What is read in images, those of similar shape together, each with its number."""
+    order = sorted(images, key=lambda index: images[index].width / images[index].height)
+    for first in range(0, len(order), batch_size):
+        batch = order[first : first + batch_size]
+        yield from zip(batch, read([images[index] for index in batch]), strict=True)
 
 
 def _reading(line: Mapping[str, Any]) -> LineReading:

@@ -70,39 +70,13 @@ class LanguageModels:
         return LanguageModelDecoder(models, self.settings)
 
     def save(self, folder: str | os.PathLike) -> None:
-        """Writes the files and settings to a model folder."""
+        """Copies the files to a model folder."""
         target = Path(folder, FOLDER)
         target.mkdir(parents=True, exist_ok=True)
         for name, path in self.files.items():
             copy = target / f"{name}.klm"
             if not (copy.exists() and copy.samefile(path)):
                 shutil.copyfile(path, copy)
-        facts = {"language_models": sorted(self.files), "settings": asdict(self.settings)}
-        Path(folder, SETTINGS_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-
-    @classmethod
-    def load(cls, source: str | os.PathLike, **options) -> "LanguageModels | None":
-        """
-        Those of a saved model, a folder or Hub id, or `None` if it has none.
-
-        Args:
-            options: Of `cached_file` of transformers: `revision`, `cache_dir` …
-
-        Raises:
-            InputError: names the file that is damaged or missing.
-        """
-        path = cached_file(source, SETTINGS_FILE, **_lenient(options))
-        if path is None:
-            return None
-        try:
-            facts = json.loads(Path(path).read_text(encoding="utf-8"))
-            names, settings = list(facts["language_models"]), SearchSettings(**facts["settings"])
-        except (ValueError, TypeError, KeyError) as error:
-            raise InputError(f"{path}: damaged. ({error})") from None
-        files = {name: cached_file(source, f"{FOLDER}/{name}.klm", **_lenient(options)) for name in names}
-        if missing := [name for name, file in files.items() if file is None]:
-            raise InputError(f"{source}: the file {FOLDER}/{missing[0]}.klm is missing, which {SETTINGS_FILE} names.")
-        return cls({name: Path(file) for name, file in files.items()}, settings)
 
 
 class LanguageModelDecoder:
