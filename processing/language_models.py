@@ -1,6 +1,5 @@
 """The language models that a processor decodes with: their files, the settings of the search, and the choice of one."""
 
-import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -9,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 from transformers.utils import logging
-from transformers.utils.hub import cached_file
 
 from .beam_search import BeamSearch, CharacterLanguageModel
 from .ctc import Decoder, Hypothesis, decode_greedily
@@ -18,7 +16,6 @@ from .errors import InputError
 
 DECODERS = ("greedy", "beam", "lm")
 FOLDER = "language_models"
-SETTINGS_FILE = "decoding.json"
 OTHER_LINES = 0.2  # what the other lines of a page count in the choice of a language model
 logger = logging.get_logger(__name__)
 
@@ -143,12 +140,6 @@ def ctc_decoder(
             raise InputError(str(error)) from None
         logger.warning_once(f"{error}. Without it lines are decoded greedily, with more errors.")
     return decode_greedily
-
-
-def _lenient(options: Mapping) -> dict:
-    known = ("cache_dir", "force_download", "local_files_only", "token", "revision", "subfolder")
-    quiet = "_raise_exceptions_for_gated_repo", "_raise_exceptions_for_missing_entries"
-    return {**{name: options[name] for name in known if name in options}, **dict.fromkeys(quiet, False)}
 
 
 __all__ = ["DECODERS", "LanguageModelDecoder", "LanguageModels", "SearchSettings", "ctc_decoder"]

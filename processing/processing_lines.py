@@ -9,7 +9,9 @@ from transformers import PreTrainedModel
 from transformers.image_processing_utils import BatchFeature
 from transformers.processing_utils import ProcessingKwargs, ProcessorMixin, Unpack
 
+from .confidence import Calibration
 from .ctc import Decoder, Hypothesis, LineFrames, character_scores, line_score
+from .decoding_files import load_decoding, save_decoding
 from .errors import InputError
 from .language_models import LanguageModels, ctc_decoder
 from .model_card import write_model_card
@@ -40,8 +42,11 @@ class LineProcessor(ProcessorMixin):
         tokenizer ([`CharacterTokenizer`]): Of the family.
 
     Attributes:
-        language_models ([`LanguageModels`] or `None`): What networks with CTC are decoded with by default. They are
-            saved and loaded with the processor.
+        language_models ([`LanguageModels`] or `None`): What networks with CTC are decoded with by default.
+        calibrations (`dict[str, Calibration]`): By the name of a decoder, what makes confidences of what it finds with
+            the model that this processor was saved with.
+
+    Both are saved and loaded with the processor.
     """
 
     valid_processor_kwargs = LineProcessorKwargs
@@ -49,17 +54,19 @@ class LineProcessor(ProcessorMixin):
     def __init__(self, image_processor, tokenizer):
         super().__init__(image_processor, tokenizer)
         self.language_models: LanguageModels | None = None
+        self.calibrations: dict[str, Calibration] = {}
         self._decoder: tuple[tuple, Decoder] | None = None
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs) -> "LineProcessor":
         processor = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
-        processor.language_models = LanguageModels.load(pretrained_model_name_or_path, **kwargs)
+        found = load_decoding(pretrained_model_name_or_path, kwargs)
+        processor.language_models, processor.calibrations = found
         return processor
 
     def save_pretrained(self, save_directory: str | os.PathLike, **kwargs) -> None:
-        if self.language_models is not None:  # before what pushes the folder to the Hub
-            self.language_models.save(save_directory)
+        # Before what pushes the folder to the Hub.
+        save_decoding(save_directory, self.language_models, self.calibrations)
         super().save_pretrained(save_directory, **kwargs)
 
     def __call__(self, images=None, text=None, **kwargs: Unpack[LineProcessorKwargs]) -> BatchFeature:

@@ -24,6 +24,7 @@ COMMANDS = {
     "words": "cut the words out of lines, where a model sees the spaces",
     "render": "render lines of handwriting from any text, to train on",
     "lm": "make a language model of texts, to read with",
+    "tune": "find how a model should be decoded, and what its confidences mean",
     "train": "train a line recogniser, or go on with one",
     "overfit": "let a new model learn a few lines by heart, to check the data",
     "evaluate": "measure a model on lines with ground truth",

@@ -33,9 +33,7 @@ class DecodingPool:
         if self._executor:
             self._executor.shutdown(cancel_futures=True)
 
-    def decode(
-        self, decoder: Decoder, pages: Iterable[Sequence[np.ndarray]]
-    ) -> Iterator[list[list[Hypothesis]]]:
+    def decode(self, decoder: Decoder, pages: Iterable[Sequence[np.ndarray]]) -> Iterator[list[list[Hypothesis]]]:
         """
         What a decoder finds in the lines of pages, page by page in their order.
 

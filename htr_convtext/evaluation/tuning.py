@@ -1,17 +1,22 @@
 """How much a language model should count: the settings of the search, chosen on lines with ground truth."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from datasets import Dataset
 from rapidfuzz.distance import Levenshtein
+from transformers import PreTrainedTokenizerBase
 
 from htr_convtext.data import TextPolicy
 from htr_convtext.decoding import Decoder, Hypothesis, LanguageModels, SearchSettings
 from htr_convtext.decoding.parallel import DecodingPool
 from htr_convtext.errors import InputError
 from htr_convtext.recognizer import Recognizer
+
+from .calibration_fitting import ReadLine, fit_calibration
 
 
 # What is tried around the best so far, coarse first.
@@ -35,6 +40,71 @@ class SeenPage:
     references: list[str]
     collection: str
     name: str
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """
+    What was found.
+
+    Attributes:
+        settings: Of the search with language models, if there are any.
+        cers: Mean CER of the collections by decoder.
+    """
+
+    settings: SearchSettings | None
+    cers: Mapping[str, float]
+
+    def __str__(self) -> str:
+        rows = [f"{name}: mean CER {100 * cer:.2f} %" for name, cer in self.cers.items()]
+        return "\n".join([*rows, str(self.settings)] if self.settings else rows)
+
+
+def tune(
+    recognizer: Recognizer,
+    sets: Mapping[str, Dataset],
+    files: Sequence[str | os.PathLike] | None = None,
+    processes: int = 1,
+    batch_size: int = 16,
+    on_line: Callable[[], None] = lambda: None,
+    on_trial: Callable[[SearchSettings, float], None] = lambda settings, cer: None,
+) -> Tuned:
+    """
+    Gives the processor of a recogniser the settings and calibrations that fit lines with ground truth best.
+
+    Args:
+        sets: Lines that neither the network nor the language models learned from, by name.
+        files: Language models in place of those of the processor.
+        processes: That decode.
+        on_line, on_trial: Are told of each line that is seen, and of the CER with each of the settings that are tried.
+
+    Raises:
+        InputError: if the model does not read frames, a file cannot be used, or no line can be read.
+    """
+    processor = recognizer.processor
+    tokenizer, policy = processor.tokenizer, TextPolicy.of(processor.tokenizer)
+    models = processor.language_models
+    if files:
+        settings = models.settings if models else SearchSettings()
+        models = LanguageModels({Path(file).stem: Path(file) for file in files}, settings)
+        models.decoder(tokenizer.charset)  # an error now, not when all lines are read
+    pages = see_pages(recognizer, sets, batch_size, on_line)
+
+    def text_of(hypothesis: Hypothesis) -> str:
+        return policy(tokenizer.convert_tokens_to_string(list(map(tokenizer.character, hypothesis.ids))))
+
+    with DecodingPool(processes) as pool:
+        if models is not None:
+            settings, _ = tune_search(pages, models, tokenizer.charset, text_of, pool, on_trial)
+            models = replace(models, settings=settings)
+        processor.language_models, processor.calibrations = models, {}
+        cers = {}
+        for name in ("greedy",) if models is None else ("greedy", "lm"):
+            decoder = processor.decoder(name)
+            cers[name] = mean_cer(pages, decoder, text_of, pool)
+            lines = _read_lines(pages, decoder, pool, tokenizer)
+            processor.calibrations[name] = fit_calibration(lines, tokenizer.encoder.get(" "))
+    return Tuned(models and models.settings, cers)
 
 
 def see_pages(
@@ -119,3 +189,12 @@ def mean_cer(
 
 def _probabilities(pages: Iterable[SeenPage]) -> Iterable[list[np.ndarray]]:
     return ([line.astype(np.float32) for line in page.lines] for page in pages)
+
+
+def _read_lines(
+    pages: Sequence[SeenPage], decoder: Decoder, pool: DecodingPool, tokenizer: PreTrainedTokenizerBase
+) -> Iterator[ReadLine]:
+    for page, found in zip(pages, pool.decode(decoder, _probabilities(pages)), strict=True):
+        for frames, hypotheses, reference in zip(page.lines, found, page.references, strict=True):
+            ids = [tokenizer.encoder.get(character, -1) for character in reference]
+            yield ReadLine(frames.astype(np.float32), hypotheses, ids, page.collection, page.name)
