@@ -141,7 +141,7 @@ class Recognizer:
         for group in groups.values():
             found = decode_page(self.decoder, [frames[index].probabilities for index in group])
             for index, hypotheses in zip(group, found, strict=True):
-                yield index, _reading(self.processor.read_frames(frames[index], hypotheses))
+                yield index, _reading(self.processor.read_frames(frames[index], hypotheses, self.decoder))
 
     @torch.inference_mode()
     def _write(self, images: list[Image.Image]) -> list[LineReading]:
@@ -173,6 +173,7 @@ def load_recognizer(
         stored, name = getattr(processor, "language_models", None), Path(language_model).stem
         settings = stored.settings if stored else SearchSettings()
         processor.language_models = LanguageModels({name: Path(language_model)}, settings)
+        getattr(processor, "calibrations", {}).pop("lm", None)  # it was of the others
         decoder, language = decoder or "lm", name
     return Recognizer(model, processor, device, decoder, language, "bundled" if source is None else str(source))
 
@@ -188,7 +189,8 @@ def _batched(
 
 
 def _reading(line: Mapping[str, Any]) -> LineReading:
-    return LineReading(line["text"], line["score"], tuple(Character(**each) for each in line["characters"]))
+    characters = tuple(Character(**each) for each in line["characters"])
+    return LineReading(line["text"], line["score"], characters, line.get("confidence"))
 
 
 def find_images(paths: Iterable[str | os.PathLike]) -> list[str]:

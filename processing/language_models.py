@@ -142,4 +142,11 @@ def ctc_decoder(
     return decode_greedily
 
 
-__all__ = ["DECODERS", "LanguageModelDecoder", "LanguageModels", "SearchSettings", "ctc_decoder"]
+def decoder_name(decoder: Decoder) -> str | None:
+    """The name by which `ctc_decoder` makes a decoder; of others `None`."""
+    if decoder is decode_greedily:
+        return "greedy"
+    return {BeamSearch: "beam", LanguageModelDecoder: "lm"}.get(type(decoder))
+
+
+__all__ = ["DECODERS", "LanguageModelDecoder", "LanguageModels", "SearchSettings", "ctc_decoder", "decoder_name"]

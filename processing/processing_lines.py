@@ -13,7 +13,7 @@ from .confidence import Calibration
 from .ctc import Decoder, Hypothesis, LineFrames, character_scores, line_score
 from .decoding_files import load_decoding, save_decoding
 from .errors import InputError
-from .language_models import LanguageModels, ctc_decoder
+from .language_models import LanguageModels, ctc_decoder, decoder_name
 from .model_card import write_model_card
 from .model_card_text import ModelDescription
 from .model_facts import ModelFacts
@@ -133,11 +133,24 @@ class LineProcessor(ProcessorMixin):
         """What a model with CTC sees in images (of `process_image`)."""
         raise NotImplementedError
 
-    def read_frames(self, frames: LineFrames, hypotheses: Sequence[Hypothesis]) -> dict:
-        """What `recognize` returns for a line, from what a decoder found in its frames."""
-        scores = character_scores(frames.probabilities, hypotheses[0])
-        score = line_score(frames.probabilities, scores)
-        return self.line_of(hypotheses[0], scores, score, columns_per_frame=frames.columns, width=frames.width)
+    def read_frames(self, frames: LineFrames, hypotheses: Sequence[Hypothesis], decoder: Decoder) -> dict:
+        """
+        What `recognize` returns for a line, from what a decoder found in its frames.
+
+        If there is a calibration for the decoder, the scores of characters are the probabilities that they are right,
+        and `confidence` has what else is known of the line ([`LineConfidence`]); else they are those of the network.
+        """
+        calibration = self.calibrations.get(decoder_name(decoder))
+        if calibration is None:
+            scores = character_scores(frames.probabilities, hypotheses[0])
+            score, more = line_score(frames.probabilities, scores), {}
+        else:
+            space = self.tokenizer.encoder.get(" ")
+            confidence = calibration.confidence(frames.probabilities, hypotheses, space)
+            scores, more = confidence.characters, {"confidence": confidence}
+            score = sum(scores) / len(scores) if scores else confidence.line
+        found = self.line_of(hypotheses[0], scores, score, columns_per_frame=frames.columns, width=frames.width)
+        return {**found, **more}
 
     def line_of(
         self,
