@@ -24,8 +24,8 @@ class LineReading:
         text: Accents that were read apart from their letters are composed with them, so it may have fewer characters
             than `characters`.
         score: The mean of the scores of the characters, or of the blanks where there are none; 0 with an `error`.
-        confidence: The probabilities that its words and the whole line are right, and the errors to expect, if the model
-            is calibrated for the decoder (`htr tune`); then the scores of characters are such probabilities too.
+        confidence: The probabilities that its words and the whole line are right, and the errors to expect, if the
+            model is calibrated for the decoder (`htr tune`); then the scores of characters are such probabilities too.
         error: Why the image could not be read.
     """
 

@@ -65,7 +65,8 @@ class HTRConvTextProcessor(LineProcessor):
     ) -> list[dict]:
         """As [`LineProcessor.recognize`], with a decoder as for `post_process_text_recognition`."""
         decoder = decoder or self.decoder()
-        return [self.read_frames(line, decoder(line.probabilities), decoder) for line in self.line_frames(model, images)]
+        lines = self.line_frames(model, images)
+        return [self.read_frames(line, decoder(line.probabilities), decoder) for line in lines]
 
     def line_frames(self, model: PreTrainedModel, images: Sequence[Image.Image]) -> list[LineFrames]:
         outputs = model(**self(images=images, return_tensors="pt").to(model.device))
