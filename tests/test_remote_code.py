@@ -1,14 +1,19 @@
 """A saved folder works where this package is not installed."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from htr_convtext import InputError, load_recognizer
+from htr_convtext.decoding import Hypothesis
+from htr_convtext.evaluation.calibration_fitting import ReadLine, fit_calibration
 from htr_convtext.loading import load_processor
-from tests.helpers import build_attention_htr, build_htr_vt, draw_line, load_pipeline
+from tests.helpers import ROOT, build_attention_htr, build_htr_vt, draw_line, load_pipeline
 
 
 # Runs in a process of its own that cannot import this package: loads everything, reads a line, saves all again.
@@ -107,6 +112,43 @@ def test_saved_folder_loads_without_the_package_twice(saved, tmp_path):
     cards = [(tmp_path / name / "README.md").read_text(encoding="utf-8") for name in ("second", "third")]
     assert "model_name: second" in cards[0]
     assert cards[0] == cards[1]
+
+
+def test_language_models_and_confidences_travel(tmp_path):
+    """Read with language models, and scored by a calibration, without the package and saved again."""
+    bundled = load_recognizer(device="cpu")
+    calibration = fit_calibration(
+        [ReadLine(np.eye(4)[[1, 0, 2, 0]], [Hypothesis((1, 2), ((0, 1), (2, 3)), 0.0)], (1, 2), "a")] * 20, space=None
+    )
+    bundled.processor.calibrations = {"lm": calibration}
+    bundled.save_pretrained(tmp_path / "first")
+    image = ROOT / "examples" / "de_2.jpg"
+    (greedy,) = load_recognizer(device="cpu", decoder="greedy").read([image])
+    for source, target in (("first", "second"), ("second", "third")):
+        working_directory = tmp_path / f"to {target}"
+        working_directory.mkdir()
+        read = run_without_the_package(
+            tmp_path / source, image, tmp_path / target, ["HTRConvText", "CTC", "HTRConvText"], working_directory
+        )
+        assert read.startswith("Über den")
+        assert greedy.text.startswith("Uber den")
+        again = load_processor(tmp_path / target)
+        assert {name: each.id for name, each in again.calibrations.items()} == {"lm": calibration.id}
+        assert again.language_models.settings == bundled.processor.language_models.settings
+        assert names(tmp_path / target / "language_models") == {
+            *(f"{name}.klm" for name in bundled.processor.language_models.files),
+            "README.md",
+        }
+
+
+def test_a_damaged_decoding_file_is_named(model_folder, tmp_path):
+    shutil.copytree(model_folder, tmp_path / "model")
+    (tmp_path / "model" / "decoding.json").write_text('{"language_models": ["fr"], "settings": {"wait": 1}}')
+    with pytest.raises(InputError, match=r"decoding.json: damaged"):
+        load_processor(tmp_path / "model")
+    (tmp_path / "model" / "decoding.json").write_text('{"language_models": ["fr"], "settings": {}}')
+    with pytest.raises(InputError, match=r"the file language_models/fr.klm is missing"):
+        load_processor(tmp_path / "model")
 
 
 def test_a_pipeline_saves_all_of_it_and_a_card(model_folder, tmp_path):
