@@ -22,6 +22,7 @@ TRAIN = [
     "matplotlib>=3.8",
     "pandas>=2.2",
     "pyyaml>=6.0",
+    "rapidfuzz>=3.0",
     "regex",
     "scipy>=1.11",
     "tensorboard>=2.16",

@@ -10,7 +10,7 @@ EXTRAS = {
     **dict.fromkeys(
         (
             "accelerate", "datasets", "evaluate", "fontTools", "jinja2", "jiwer", "kornia", "lmdb", "markupsafe",
-            "matplotlib", "pandas", "pyarrow", "regex", "scipy", "tensorboard", "yaml",
+            "matplotlib", "pandas", "pyarrow", "rapidfuzz", "regex", "scipy", "tensorboard", "yaml",
         ),
         "train",
     ),
