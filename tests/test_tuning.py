@@ -56,7 +56,8 @@ def test_processes_decode_as_one_does(pages, models):
             )
             assert [best.ids for best in found] == [best.ids for best in expected]
             scores = [best.log_probability for best in expected]
-            assert [best.log_probability for best in found] == pytest.approx(scores)
+            # Which of equally good prefixes are given up is not settled, nor are the last digits of the sums.
+            assert [best.log_probability for best in found] == pytest.approx(scores, rel=1e-3)
 
 
 def test_the_program_saves_a_model_that_reads_with_confidence(tmp_path):
