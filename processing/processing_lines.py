@@ -64,10 +64,10 @@ class LineProcessor(ProcessorMixin):
         processor.language_models, processor.calibrations = found
         return processor
 
-    def save_pretrained(self, save_directory: str | os.PathLike, **kwargs) -> None:
+    def save_pretrained(self, save_directory: str | os.PathLike, **kwargs) -> list[str]:
         # Before what pushes the folder to the Hub.
         save_decoding(save_directory, self.language_models, self.calibrations)
-        super().save_pretrained(save_directory, **kwargs)
+        return super().save_pretrained(save_directory, **kwargs)
 
     def __call__(self, images=None, text=None, **kwargs: Unpack[LineProcessorKwargs]) -> BatchFeature:
         """
