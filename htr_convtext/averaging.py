@@ -56,6 +56,7 @@ def average_models(
                 mean[key] = tensor
     network.load_state_dict(mean)  # as 32-bit floats again
     facts = facts or ModelFacts()
+    processor.calibrations = {}  # of one of the models
     save_to_share(network, processor, output, half, facts.updated(_origin(names, shares)))
     return network
 

@@ -57,6 +57,7 @@ def build_model(
     if arguments.model:
         model, processor = load_model(arguments.model, **family.changes_for_training(settings))
         family.change_processor(processor, settings)
+        processor.calibrations = {}  # of the weights as they were
         refuse_other_settings(settings, family.settings_of(model, processor), f"The model {arguments.model}")
         if arguments.charset:
             family.replace_charset(model, processor, tokenizer)
