@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from processing.beam_search import SPACE
+
 from ..errors import InputError
 from .ngrams import Level, NGramModel
-from .vocabulary import SPACE, Vocabulary, word_hash
+from .vocabulary import Vocabulary, word_hash
 
 
 MAGIC = b"mmap lm http://kheafield.com/code format version 5\n\0\0"

@@ -4,9 +4,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from processing.beam_search import SPACE
+
 
 UNKNOWN, BEGIN, END = "<unk>", "<s>", "</s>"
-SPACE = "\u2581"  # for a space, which separates words in the files of language models
 
 MASK = (1 << 64) - 1
 
