@@ -3,20 +3,25 @@
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from transformers.utils import logging
 
 from .beam_search import BeamSearch, CharacterLanguageModel
-from .ctc import Decoder, Hypothesis, decode_greedily
+from .ctc import Decoder, Hypothesis, character_scores, decode_greedily
 from .errors import InputError
 
 
 DECODERS = ("greedy", "beam", "lm")
 FOLDER = "language_models"
 OTHER_LINES = 0.2  # what the other lines of a page count in the choice of a language model
+# A text is of another language if its characters have more nats than FOREIGN, where they are read with certainty
+# CERTAINTY less, and those above are more than EVIDENCE together (docs/experiments.md).
+FOREIGN, CERTAINTY, EVIDENCE = 4.5, 1.75, 20.0
+WEIGHTS = ("weight", "space", "blank")  # the settings of which FOREIGN_SHARE is left for another language
+FOREIGN_SHARE = 1 / 3
 logger = logging.get_logger(__name__)
 
 
@@ -54,7 +59,7 @@ class LanguageModels:
         A decoder for a model that reads `characters`, of each class but the blank.
 
         Args:
-            language: The name of the one to use; by default each line has the one that fits it best.
+            language: The name of the one to use; by default each line has the one that fits it best, if one fits.
 
         Raises:
             ModuleNotFoundError: if flashlight-text is missing.
@@ -64,7 +69,7 @@ class LanguageModels:
             raise InputError(f"There is no language model {language!r}; there are {', '.join(self.files)}.")
         chosen = self.files if language is None else {language: self.files[language]}
         models = {name: CharacterLanguageModel(path, characters) for name, path in chosen.items()}
-        return LanguageModelDecoder(models, self.settings)
+        return LanguageModelDecoder(models, self.settings, known=language is not None)
 
     def save(self, folder: str | os.PathLike) -> None:
         """Copies the files to a model folder."""
@@ -81,28 +86,42 @@ class LanguageModelDecoder:
     A `Decoder`: beam search with the language model, of several, that finds the greedy reading of a line most probable.
 
     On a page (`decode_page`) the other lines count as well, a fifth of their own: short lines tell little, and most
-    pages have one language.
+    pages have one language. On a page that is improbable to all, and not for bad reading, they count a third of what
+    they do elsewhere: those of other languages help less, and in full would do harm.
+
+    Args:
+        known: Whether the text is known to be of a language of theirs: then they count in full everywhere.
     """
 
-    def __init__(self, models: Mapping[str, CharacterLanguageModel], settings: SearchSettings):
-        self.models = models
-        self.searches = {name: BeamSearch(language_model=model, **asdict(settings)) for name, model in models.items()}
+    def __init__(self, models: Mapping[str, CharacterLanguageModel], settings: SearchSettings, known: bool = False):
+        self.models, self.known = models, known
+        less = replace(settings, **{name: FOREIGN_SHARE * getattr(settings, name) for name in WEIGHTS})
+        self.searches, self.careful = (
+            {name: BeamSearch(language_model=model, **asdict(each)) for name, model in models.items()}
+            for each in (settings, less)
+        )
 
     def __call__(self, probabilities: np.ndarray) -> list[Hypothesis]:
         return self.decode_page([probabilities])[0]
 
     def decode_page(self, lines: Sequence[np.ndarray]) -> list[list[Hypothesis]]:
         """What is found in each line of a page."""
-        return [self.searches[name](line) for name, line in zip(self.choose(lines), lines, strict=True)]
+        names, fit = self.choose(lines)
+        searches = self.searches if fit else self.careful
+        return [searches[name](line) for name, line in zip(names, lines, strict=True)]
 
-    def choose(self, lines: Sequence[np.ndarray]) -> list[str]:
-        """The names of the language models for the lines of a page."""
+    def choose(self, lines: Sequence[np.ndarray]) -> tuple[list[str], bool]:
+        """The names of the language models for the lines of a page, and whether they fit it."""
         names = list(self.models)
-        if len(names) == 1:
-            return names * len(lines)
-        readings = [decode_greedily(line)[0].ids for line in lines]
-        own = np.array([[self.models[name].log_probability(ids) for name in names] for ids in readings])
-        return [names[index] for index in (own + OTHER_LINES * (own.sum(0) - own)).argmax(1)]
+        if self.known and len(names) == 1:
+            return names * len(lines), True
+        readings = [decode_greedily(line)[0] for line in lines]
+        own = np.array([[self.models[name].log_probability(line.ids) for name in names] for line in readings])
+        best = (own + OTHER_LINES * (own.sum(0) - own)).argmax(1)
+        scores = sum(sum(character_scores(*seen)) for seen in zip(lines, readings, strict=True))
+        count = sum(len(line.ids) + 1 for line in readings)
+        surprise = -own[np.arange(len(own)), best].sum() + CERTAINTY * scores - FOREIGN * count
+        return [names[index] for index in best], self.known or bool(surprise < EVIDENCE)
 
 
 def ctc_decoder(

@@ -191,15 +191,37 @@ def test_lines_of_a_page_share_the_language(tmp_path):
     decoder = models.decoder(characters)
     english, french = (frames_of(text, characters, text) for text in ("the cat sat on the mat", "le chat est là"))
     short = frames_of("rat", characters, "rat")
-    assert decoder.choose([english, french]) == ["en", "fr"]
-    assert decoder.choose([english, english, short])[2] == "en"
-    assert decoder.choose([french, french, short])[2] == "fr"
-    assert models.decoder(characters, "fr").choose([english]) == ["fr"]
+    assert decoder.choose([english, french]) == (["en", "fr"], True)
+    assert decoder.choose([english, english, short])[0][2] == "en"
+    assert decoder.choose([french, french, short])[0][2] == "fr"
+    assert models.decoder(characters, "fr").choose([english]) == (["fr"], True)
     with pytest.raises(InputError, match="no language model 'de'; there are en, fr"):
         models.decoder(characters, "de")
     doubtful = frames_of("tha cet", characters, "the cat")
     (best, *_) = decoder(doubtful)
     assert "".join(characters[index - 1] for index in best.ids) == "the cat"
+
+
+def test_a_page_of_another_language_is_read_with_less_of_the_language_models(tmp_path):
+    characters = "".join(sorted(set("".join(TEXT)) | set("zqxvkj")))
+    write_model(model_of(TEXT, characters), tmp_path / "en.klm")
+    models = LanguageModels({"en": tmp_path / "en.klm"}, SearchSettings(weight=2.0))
+    foreign = frames_of("zqxvkj qzkx vqjzk xkqzv", characters, "zqxvkj qzkx vqjzk xkqzv")
+    doubtful = frames_of("tha cet", characters, "the cat")
+    decoder = models.decoder(characters)
+
+    def reading(decoder, page):
+        return "".join(characters[index - 1] for index in decoder.decode_page(page)[0][0].ids)
+
+    assert decoder.choose([doubtful])[1]
+    assert reading(decoder, [doubtful]) == "the cat"
+    assert not decoder.choose([doubtful, foreign, foreign])[1]
+    found = decoder.decode_page([doubtful, foreign, foreign])[0][0]
+    less = SearchSettings(weight=2 / 3, space=-0.5 / 3, blank=-0.5)
+    alone = LanguageModels(models.files, less).decoder(characters, "en")(doubtful)[0]
+    assert found.log_probability == pytest.approx(alone.log_probability, rel=1e-5)
+    # a language that is given is not doubted
+    assert reading(models.decoder(characters, "en"), [doubtful, foreign, foreign]) == "the cat"
 
 
 def test_building_from_texts(tmp_path):
