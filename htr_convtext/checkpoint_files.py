@@ -4,7 +4,8 @@ import argparse
 import os
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import islice
 
 import numpy as np
 import torch
@@ -12,6 +13,11 @@ from numpy._core import multiarray
 from torch import nn
 
 from .errors import InputError
+from .pickle_limits import PickleLimitError, check_pickles
+
+
+LONGEST_NAME = 100  # characters of the name of a tensor in a message
+MAX_NAMES = 5  # in a message
 
 
 class CheckpointError(InputError):
@@ -34,10 +40,14 @@ def load_checkpoint(path: str | os.PathLike) -> dict:
     numpy_dtypes = sorted({type(np.dtype(code)) for code in "?bBhHiIlLqQefdSU"}, key=lambda dtype: dtype.__name__)
     safe = [argparse.Namespace, np.ndarray, np.dtype, *numpy_globals, *numpy_dtypes]
     try:
+        with open(path, "rb") as file:
+            check_pickles(file)
         with torch.serialization.safe_globals(safe):
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError(f"{path}: there is no such file.") from None
+    except PickleLimitError as error:
+        raise CheckpointError(f"{path}: refused, for {error}; no checkpoint of a network is so.") from None
     except pickle.UnpicklingError as error:
         match = re.search(r"GLOBAL ([\w.]+)", str(error))
         found = f"`{match[1]}`" if match else str(error).partition("\n")[0]
@@ -54,28 +64,57 @@ def load_checkpoint(path: str | os.PathLike) -> dict:
 
 
 def tensors_of(checkpoint: dict, key: str) -> Mapping[str, torch.Tensor]:
-    """`checkpoint[key]`; a `CheckpointError` if that is no mapping of names to tensors."""
-    part = checkpoint[key]
-    if not isinstance(part, Mapping) or not all(isinstance(tensor, torch.Tensor) for tensor in part.values()):
-        raise CheckpointError(f"{key!r} of the checkpoint is not a mapping of names to tensors.")
+    """`checkpoint[key]`; a `CheckpointError` if that is no mapping of names to tensors, or one of them is not whole."""
+    part, where = checkpoint[key], f"{key!r} of the checkpoint"
+    if not isinstance(part, Mapping):
+        raise CheckpointError(f"{where} is not a mapping of names to tensors.")
+    for name, tensor in part.items():
+        if not isinstance(name, str):
+            raise CheckpointError(
+                f"{where} is not a mapping of names to tensors: it has a {type(name).__name__} as name."
+            )
+        if not isinstance(tensor, torch.Tensor):
+            kind = type(tensor).__name__
+            raise CheckpointError(f"{where} is not a mapping of names to tensors: {shown(name)} is a {kind}.")
+        is_plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
+        # A view can be larger than what it shows, beyond all memory.
+        if not is_plain or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise CheckpointError(f"{where}: {shown(name)} is no plain tensor with all its values.")
     return part
+
+
+def shown(name: object) -> str:
+    """A key of a checkpoint for a message of one line."""
+    text = name if isinstance(name, str) else type(name).__name__
+    return " ".join(text.split())[:LONGEST_NAME]
+
+
+def shown_keys(checkpoint: Mapping) -> str:
+    """The first keys of a checkpoint for a message of one line."""
+    return _first(map(shown, checkpoint), len(checkpoint))
+
+
+def _first(names: Iterable[str], count: int) -> str:
+    """The first of `count` names."""
+    more = f" and {count - MAX_NAMES} more" if count > MAX_NAMES else ""
+    return ", ".join(islice(names, MAX_NAMES)) + more
 
 
 def check_state_dict(state_dict: Mapping[str, torch.Tensor], model: nn.Module) -> None:
     """
     Raises:
-        CheckpointError: lists the tensors that are missing, unexpected or of another shape than those of the model.
+        CheckpointError: names the first tensors that are missing, unexpected or of another shape than the model's.
     """
     expected = model.state_dict()
     problems = {
         "missing": sorted(set(expected) - set(state_dict)),
-        "unexpected": sorted(set(state_dict) - set(expected)),
+        "unexpected": sorted(map(shown, set(state_dict) - set(expected))),
         "of another shape": [
-            f"{name} {tuple(tensor.shape)} instead of {tuple(expected[name].shape)}"
+            f"{shown(name)} {tuple(tensor.shape)} instead of {tuple(expected[name].shape)}"
             for name, tensor in state_dict.items()
             if name in expected and tensor.shape != expected[name].shape
         ],
     }
     if any(problems.values()):
-        lists = [f"{len(names)} {kind}: {', '.join(names)}" for kind, names in problems.items() if names]
+        lists = [f"{len(names)} {kind}: {_first(names, len(names))}" for kind, names in problems.items() if names]
         raise CheckpointError("The checkpoint does not fit the published network. Tensors " + "; ".join(lists) + ".")

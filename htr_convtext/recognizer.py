@@ -1,5 +1,6 @@
 """Reading line images with a trained model."""
 
+import math
 import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import count, islice
@@ -11,6 +12,8 @@ from PIL import Image
 from transformers import PreTrainedModel, ProcessorMixin
 
 from processing.ctc import LineFrames, decode_page
+from processing.image_files import readable_suffixes
+from processing.images import full_size
 from processing.model_facts import ModelFacts
 
 from .decoding import Decoder, LanguageModels, SearchSettings
@@ -21,6 +24,7 @@ from .reading import Character, LineReading
 
 
 BATCHES_AHEAD = 16
+PIXELS_AHEAD = 256_000_000  # of the images as they were before they were scaled down
 
 
 class Recognizer:
@@ -76,16 +80,19 @@ class Recognizer:
 
         Args:
             images: File names, URLs, Pillow images, arrays, or images that `datasets` did not decode.
-            pages: What page each is of, if that is known, lines of one page in sequence: of several language models
-                the one is used that fits the page. Otherwise a line reads the same alone and with others.
+            pages: What page each is of, if that is known, for at least as many, lines of one page in sequence: of
+                several language models the one is used that fits the page. Otherwise a line reads the same alone and
+                with others.
 
         Yields:
             The reading of each image, in their order; of one that cannot be opened its `error`.
         """
-        lines = zip(images, count() if pages is None else pages, strict=pages is not None)
-        while ahead := list(islice(lines, BATCHES_AHEAD * batch_size)):
-            opened, errors = self._open([image for image, _ in ahead])
-            readings = {index: LineReading("", 0.0, error=error) for index, error in errors.items()}
+        lines = zip(images, count() if pages is None else pages, strict=False)
+        while ahead := self.open_ahead(lines, batch_size):
+            opened = {index: image for index, (image, _) in enumerate(ahead) if isinstance(image, Image.Image)}
+            readings = {
+                index: LineReading("", 0.0, error=ahead[index][0]) for index in range(len(ahead)) if index not in opened
+            }
             if self.family.reads_frames(self.model.config):
                 frames = dict(_batched(self._see, opened, batch_size))
                 readings.update(self._decode(frames, [page for _, page in ahead]))
@@ -102,9 +109,10 @@ class Recognizer:
         """
         if not self.family.reads_frames(self.model.config):
             raise InputError("This needs a model that reads by CTC over frames; this one does not.")
-        images = iter(images)
-        while ahead := list(islice(images, BATCHES_AHEAD * batch_size)):
-            frames = dict(_batched(self._see, self._open(ahead)[0], batch_size))
+        lines = zip(images, count(), strict=False)
+        while ahead := self.open_ahead(lines, batch_size):
+            opened = {index: image for index, (image, _) in enumerate(ahead) if isinstance(image, Image.Image)}
+            frames = dict(_batched(self._see, opened, batch_size))
             yield from (frames.get(index) for index in range(len(ahead)))
 
     def save_pretrained(self, folder: str | os.PathLike, facts: ModelFacts | None = None) -> None:
@@ -119,15 +127,29 @@ class Recognizer:
             self.model.save_pretrained(folder)
         self.processor.save_pretrained(folder)
 
-    def _open(self, images: Sequence[Any]) -> tuple[dict[int, Image.Image], dict[int, str]]:
-        """Images by their numbers, and why others cannot be opened."""
-        opened, errors = {}, {}
-        for index, image in enumerate(images):
+    def open_ahead(self, lines: Iterator[tuple[Any, Any]], batch_size: int) -> list[tuple[Image.Image | str, Any]]:
+        """
+        Opens the images of the next lines, some batches of them, but fewer if they are large.
+
+        Args:
+            lines: Pairs of an image (as for `read`) and something that belongs to it.
+
+        Returns:
+            Those pairs, the images opened; instead of one that cannot be opened why not.
+        """
+        ahead: list[tuple[Image.Image | str, Any]] = []
+        pixels = 0
+        for image, other in islice(lines, BATCHES_AHEAD * batch_size):
             try:
-                opened[index] = self.family.open_image(self.processor, image)
+                opened = self.family.open_image(self.processor, image)
             except InputError as error:
-                errors[index] = str(error)
-        return opened, errors
+                opened = str(error)
+            else:
+                pixels += math.prod(full_size(opened))
+            ahead.append((opened, other))
+            if pixels > PIXELS_AHEAD:
+                break
+        return ahead
 
     @torch.inference_mode()
     def _see(self, images: list[Image.Image]) -> list[LineFrames]:
@@ -195,7 +217,7 @@ def _reading(line: Mapping[str, Any]) -> LineReading:
 
 def find_images(paths: Iterable[str | os.PathLike]) -> list[str]:
     """The files of `paths`. A folder stands for the images in it and below, sorted, or for itself if it has none."""
-    suffixes = {suffix for suffix, name in Image.registered_extensions().items() if name in Image.OPEN}
+    suffixes = readable_suffixes()
     files = []
     for path in map(Path, paths):
         found = [str(file) for file in path.rglob("*") if file.suffix.lower() in suffixes and file.is_file()]

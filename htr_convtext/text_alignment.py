@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby, islice
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from PIL import Image
 from transformers import PreTrainedTokenizerBase
 
 from processing.ctc import Hypothesis, character_scores, decode_greedily, line_score
+from processing.images import full_size
 from processing.tokenization_characters import describe
 
 from .charsets import unknown_characters
@@ -19,7 +20,7 @@ from .data.text_policy import TextPolicy
 from .decoding.alignment import align, worst_stretch
 from .errors import InputError
 from .reading import Character
-from .recognizer import BATCHES_AHEAD, Recognizer
+from .recognizer import Recognizer
 
 
 UNREADABLE = "unreadable image"
@@ -107,15 +108,12 @@ def align_lines(
     """
     check_frames(recognizer)
     policy = TextPolicy.of(recognizer.processor.tokenizer)
-    lines = iter(lines)
-    while ahead := [(image, policy(text)) for image, text in islice(lines, BATCHES_AHEAD * batch_size)]:
-        opened: dict[int, Image.Image] = {}
-        aligned: dict[int, AlignedLine] = {}
-        for index, (image, text) in enumerate(ahead):
-            try:
-                opened[index] = recognizer.family.open_image(recognizer.processor, image)
-            except InputError:
-                aligned[index] = AlignedLine(text, error=UNREADABLE)
+    lines = ((image, policy(text)) for image, text in lines)
+    while ahead := recognizer.open_ahead(lines, batch_size):
+        opened = {index: image for index, (image, _) in enumerate(ahead) if isinstance(image, Image.Image)}
+        aligned = {
+            index: AlignedLine(text, error=UNREADABLE) for index, (_, text) in enumerate(ahead) if index not in opened
+        }
         order = sorted(opened, key=lambda index: opened[index].width / opened[index].height)
         for first in range(0, len(order), batch_size):
             batch = order[first : first + batch_size]
@@ -165,7 +163,7 @@ def _align_batch(
             lines.append(AlignedLine(text, image, TOO_LONG, **more))
             continue
         characters = tuple(Character(**each) for each in line["characters"])
-        more |= {"score": line["score"], "stretch": _columns(stretch, path, characters, image.width)}
+        more |= {"score": line["score"], "stretch": _columns(stretch, path, characters, full_size(image)[0])}
         lines.append(AlignedLine(text, image, characters=characters, words=_words(tokenizer, characters), **more))
     return lines
 

@@ -4,12 +4,15 @@ import io
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from datasets import Dataset, Features, Image, Value
 from PIL import Image as PILImage
 from tqdm import tqdm
+
+from processing.images import full_size
 
 from .data import DataReport, TextPolicy, load_lines
 from .data.preparation import new_folder, write_data_set
@@ -109,8 +112,11 @@ def find_words(image: PILImage.Image, characters: Sequence[Character]) -> list[t
     The words of a line, each with its first pixel column and the one after its last.
 
     Args:
-        characters: Of the line in their order, with the columns where the model sees it.
+        characters: Of the line in their order, with the columns where the model sees it, of the image before it was
+            scaled down when it was opened.
     """
+    scale = image.width / full_size(image)[0]
+    characters = [replace(each, start=each.start * scale, end=each.end * scale) for each in characters]
     ink = 255.0 - np.asarray(image, dtype=float).mean(0)
     margin = image.height // 2
     words, word, start = [], [], 0

@@ -17,6 +17,7 @@ from transformers.utils.output_capturing import capture_outputs
 
 from .configuration_attention_htr import AttentionHTRConfig
 from .features_attention_htr import AttentionHTRFeatures
+from .input_checks_attention_htr import check_images, check_labels
 from .prediction_attention_htr import AttentionHTRBiLSTM, AttentionHTRDecoder
 from .transformation_attention_htr import AttentionHTRControlPoints, AttentionHTRTransformation
 
@@ -110,6 +111,7 @@ class AttentionHTRModel(AttentionHTRPreTrainedModel):
         pixel_values (`torch.Tensor` of shape `(batch_size, num_channels, height, width)`):
             Images of words of the configured height and, with a transformation, width; −1 is black, 1 white.
         """
+        check_images(pixel_values)
         height, width = self.config.image_size
         found = tuple(pixel_values.shape[-2:])
         if found[0] != height or (self.transformation is not None and found[1] != width):
@@ -174,11 +176,7 @@ class AttentionHTRForTextRecognition(AttentionHTRPreTrainedModel, GenerationMixi
             encoder_outputs = self.model(pixel_values, **kwargs)
         frames = encoder_outputs[0]
         if labels is not None:
-            labels = labels.long()  # a tokenizer makes floats of a batch of empty texts
-            if labels.numel() and labels.max() >= self.config.vocab_size:
-                raise ValueError(
-                    f"Label {labels.max()} is outside the {self.config.vocab_size} classes (`vocab_size`)."
-                )
+            labels = check_labels(labels, len(frames), self.config.vocab_size)
         encoder_hidden_states = encoder_outputs.get("hidden_states")
         loss = None
         if self.decoder is None:

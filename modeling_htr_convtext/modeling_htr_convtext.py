@@ -27,6 +27,7 @@ from .encoder_htr_convtext import (
     HTRConvTextResidual,
     HTRConvTextUpsample,
 )
+from .input_checks_htr_convtext import check_images, check_labels
 from .masking_htr_convtext import draw_frame_mask
 from .textual_context_htr_convtext import HTRConvTextTextualContextModule
 
@@ -135,6 +136,7 @@ class HTRConvTextModel(HTRConvTextPreTrainedModel):
             1 for the columns of the line, 0 for the padding on its right. Without it everything is line, as in the
             published network.
         """
+        check_images(pixel_values, pixel_mask)
         lengths = frame_mask = masked_frames = None
         if pixel_mask is not None:
             lengths = pixel_mask.sum(-1).long().clamp(min=1)
@@ -241,11 +243,7 @@ class HTRConvTextForCTC(HTRConvTextPreTrainedModel):
 
         loss = ctc_loss = tcm_loss = None
         if labels is not None:
-            labels = labels.long()  # a tokenizer makes floats of a batch of empty texts
-            if labels.numel() and labels.max() >= self.config.vocab_size:
-                raise ValueError(
-                    f"Label {labels.max()} is outside the {self.config.vocab_size} classes (`vocab_size`)."
-                )
+            labels = check_labels(labels, len(logits), self.config.vocab_size)
             frame_mask = outputs.attention_mask
             if frame_mask is None:
                 logit_lengths = torch.full(logits.shape[:1], logits.shape[1], device=logits.device)

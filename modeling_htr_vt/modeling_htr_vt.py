@@ -19,6 +19,7 @@ from transformers.utils.output_capturing import capture_outputs
 
 from .backbone_htr_vt import HTRVTBackbone, length_mask
 from .configuration_htr_vt import HTRVTConfig
+from .input_checks_htr_vt import check_images, check_labels
 
 
 @dataclass
@@ -146,6 +147,7 @@ class HTRVTModel(HTRVTPreTrainedModel):
             1 for the columns of the line, 0 for the padding on its right. Without it everything is line, as in the
             published network.
         """
+        check_images(pixel_values, pixel_mask)
         lengths = frame_mask = attention_mask = None
         if pixel_mask is not None:
             lengths = pixel_mask.sum(-1).long().clamp(min=1)
@@ -205,11 +207,7 @@ class HTRVTForCTC(HTRVTPreTrainedModel):
 
         loss = None
         if labels is not None:
-            labels = labels.long()  # a tokenizer makes floats of a batch of empty texts
-            if labels.numel() and labels.max() >= self.config.vocab_size:
-                raise ValueError(
-                    f"Label {labels.max()} is outside the {self.config.vocab_size} classes (`vocab_size`)."
-                )
+            labels = check_labels(labels, len(logits), self.config.vocab_size)
             if outputs.attention_mask is None:
                 logit_lengths = torch.full(logits.shape[:1], logits.shape[1], device=logits.device)
             else:

@@ -9,7 +9,8 @@ from transformers import Pipeline
 
 class LinePipeline(Pipeline):
     """
-    Reads images of lines, or of words with a model of words: file names, URLs, Pillow images, arrays, or lists of them.
+    Reads images of lines, or of words with a model of words: file names, URLs, Base64, bytes, opened files, Pillow
+    images, arrays, `{"bytes": ...}` as `datasets` has them, or lists or tuples of these.
 
     Each line gives a dict of `text` and `score`, the mean probability of its characters. With
     `return_characters=True` also `characters`: for each its `char`, `score`, and `start` and `end`, the pixel columns
@@ -26,6 +27,16 @@ class LinePipeline(Pipeline):
     _load_feature_extractor = False
     _load_tokenizer = False
     _load_video_processor = False
+
+    def __call__(self, inputs: Any, *args, **kwargs) -> dict[str, Any] | list[dict[str, Any]]:
+        """
+        Raises:
+            InputError: if an image cannot be read; it is named, if it has a name.
+        """
+        if isinstance(inputs, tuple):
+            inputs = list(inputs)
+        # Those of transformers look at the first of a list.
+        return [] if isinstance(inputs, list) and not inputs else super().__call__(inputs, *args, **kwargs)
 
     def _sanitize_parameters(
         self, return_characters: bool | None = None, decoder: Callable | None = None, **kwargs

@@ -9,6 +9,7 @@ from PIL import Image
 from transformers import PreTrainedModel
 
 from .ctc import Decoder, Hypothesis, LineFrames, character_scores, line_score
+from .images import full_size
 from .model_card_text import ModelDescription
 from .processing_lines import LineProcessor
 
@@ -79,8 +80,8 @@ class AttentionHTRProcessor(LineProcessor):
         outputs = model(**self(images=images, return_tensors="pt").to(model.device))
         probabilities = outputs.logits.detach().float().softmax(-1).cpu().numpy()
         return [
-            LineFrames(frames, self._columns(image.size, len(frames)), image.width)
-            for frames, image in zip(probabilities, images, strict=True)
+            LineFrames(frames, self._columns(size, len(frames)), size[0])
+            for frames, size in zip(probabilities, map(full_size, images), strict=True)
         ]
 
     def _columns(self, size: tuple[int, int], frames: int) -> float:
@@ -114,7 +115,7 @@ class AttentionHTRProcessor(LineProcessor):
     ) -> list[dict]:
         """As [`LineProcessor.recognize`]; with attention the decoder is an [`AttentionBeamSearch`]."""
         inputs = self(images=images, return_tensors="pt").to(model.device)
-        sizes = [image.size for image in images]
+        sizes = [full_size(image) for image in images]
         num_beams = getattr(decoder, "num_beams", 1)
         if num_beams == 1:
             return self.post_process_text_recognition(model(**inputs), decoder=decoder, image_sizes=sizes)

@@ -8,6 +8,7 @@ from PIL import Image
 from transformers import PreTrainedModel
 
 from .ctc import Decoder, LineFrames, character_scores, line_score
+from .images import full_size
 from .model_card_text import ModelDescription
 from .processing_lines import LineProcessor
 
@@ -72,8 +73,8 @@ class HTRConvTextProcessor(LineProcessor):
         outputs = model(**self(images=images, return_tensors="pt").to(model.device))
         ratio = model.config.inputs_to_logits_ratio
         return [
-            LineFrames(frames, self._columns(image.size, ratio), image.width)
-            for frames, image in zip(_probabilities(outputs), images, strict=True)
+            LineFrames(frames, self._columns(size, ratio), size[0])
+            for frames, size in zip(_probabilities(outputs), map(full_size, images), strict=True)
         ]
 
     def _columns(self, size: tuple[int, int], ratio: int) -> float:

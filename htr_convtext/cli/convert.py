@@ -36,7 +36,7 @@ def parse(words: list[str], prog: str) -> argparse.Namespace:
 
 
 def run(settings: argparse.Namespace) -> int:
-    from htr_convtext.checkpoint_files import CheckpointError, load_checkpoint
+    from htr_convtext.checkpoint_files import CheckpointError, load_checkpoint, shown_keys
     from htr_convtext.families import FAMILIES
     from htr_convtext.model_card import ModelFacts
     from htr_convtext.recognizer import Recognizer
@@ -44,7 +44,7 @@ def run(settings: argparse.Namespace) -> int:
     checkpoint = load_checkpoint(settings.checkpoint)
     family = next((family for family in FAMILIES.values() if family.recognizes(checkpoint)), None)
     if family is None:
-        found = ", ".join(list(map(str, checkpoint))[:5])
+        found = shown_keys(checkpoint)
         raise CheckpointError(f"{settings.checkpoint}: no published checkpoint known here; it has: {found}.")
     given = {name: getattr(settings, name) for name in ("charset", "weights", "keep_tcm")}
     model, processor = family.convert(checkpoint, {name: value for name, value in given.items() if value is not None})

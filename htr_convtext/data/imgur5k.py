@@ -19,7 +19,7 @@ from PIL import __version__ as PIL_VERSION
 import htr_convtext.documents.geometry
 from htr_convtext.documents.geometry import cut_box, parse_number
 from htr_convtext.errors import InputError
-from processing.images import open_image
+from processing.images import PAGE_PIXELS, full_size, open_image
 
 from .items import LineItems, code_stamp, file_stamp
 from .split_names import split_of
@@ -115,13 +115,15 @@ def cut_words(items: list[dict]) -> Iterator[dict]:
             content = Path(item["image"]).read_bytes()
             if item["md5"] and md5(content, usedforsecurity=False).hexdigest() != item["md5"]:
                 raise InputError("not the image that was annotated")
-            image = open_image(io.BytesIO(content))
+            image = open_image(content, most_pixels=PAGE_PIXELS)
         except (OSError, InputError) as error:
             logger.warning("%s: %s; its words are empty images.", item["image"], error)
             image = None
         for name, text, (x, y, width, height, angle) in json.loads(item["boxes"]):
             crop = {"bytes": b"", "path": name}
             if image is not None:
+                scale = image.width / full_size(image)[0]
+                x, y, width, height = (value * scale for value in (x, y, width, height))
                 try:
                     word = cut_box(image, (x, y), (width, height), angle)
                 except InputError as error:

@@ -12,7 +12,7 @@ from htr_convtext.charsets import unknown_characters
 from htr_convtext.errors import InputError
 from htr_convtext.families import family_of
 from processing import UnknownCharacterError
-from processing.images import open_image
+from processing.images import full_size, open_image
 
 
 def select_trainable(
@@ -63,7 +63,8 @@ def _select(
         except InputError:
             left_out["unreadable image"] += 1
             continue
-        width = image_processor.visible_width(image.height, image.width)
+        width, height = full_size(image)
+        width = image_processor.visible_width(height, width)
         reason = family.reason_against(labels, width, config)
         if reason:
             left_out[reason] += 1

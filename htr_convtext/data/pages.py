@@ -17,7 +17,7 @@ from htr_convtext.documents.layout import in_pixels
 from htr_convtext.documents.page import Page, PageLine
 from htr_convtext.documents.xml_reader import read_page
 from htr_convtext.errors import InputError
-from processing.images import open_image
+from processing.images import PAGE_PIXELS, open_image, prepared, to_grey
 
 from .items import LineItems, code_stamp, file_stamp
 
@@ -97,7 +97,7 @@ def cut_lines(items: list[dict]) -> Iterator[dict]:
     for item in items:
         page: Page = pickle.loads(item["content"])
         try:
-            image = open_image(item["image"])
+            image = open_image(item["image"], most_pixels=PAGE_PIXELS)
             page = in_pixels(page, image)
         except InputError as error:
             logger.warning("%s: %s; its lines are empty images.", item["xml"], error)
@@ -109,7 +109,7 @@ def cut_lines(items: list[dict]) -> Iterator[dict]:
             content = {"bytes": b"", "path": name}
             if image is not None:
                 try:
-                    crop = cut_line(image, line.polygon, line.baseline).image
+                    crop = prepared(cut_line(image, line.polygon, line.baseline).image, to_grey)
                 except InputError as error:
                     logger.warning("%s, %s: %s; it is an empty image.", item["image"], line.id, error)
                 else:

@@ -16,7 +16,7 @@ from PIL import Image as PILImage
 from tqdm import tqdm
 
 from htr_convtext.errors import InputError
-from processing.images import open_image
+from processing.images import full_size, open_image
 
 from .report import DataReport
 from .sources import load_lines
@@ -173,7 +173,7 @@ def prepared_rows(
 
 def stored_image(image: dict, opened: PILImage.Image, max_height: int) -> tuple[dict, int, int]:
     """An image with its bytes, scaled down if it is too high; and its width and height in pixels, upright."""
-    content, (width, height) = image["bytes"], opened.size
+    content, (width, height) = image["bytes"], full_size(opened)
     if max_height and height > max_height:
         width, height = max(1, round(width * max_height / height)), max_height
         buffer = io.BytesIO()

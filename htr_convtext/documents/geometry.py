@@ -13,6 +13,8 @@ Points = list[tuple[float, float]]
 
 # A baseline that strays less than this share of the line's height from a horizontal needs no straightening.
 STRAIGHT = 0.12
+MANY_CORNERS = 1000  # of a polygon
+PAIRS = 1_000_000  # of a corner and a column that are compared at once
 
 
 def parse_points(text: str) -> Points:
@@ -69,6 +71,11 @@ class LineCut:
     above: float
     below: float
 
+    @property
+    def width(self) -> int:
+        """Of the image, in pixels."""
+        return len(self.path) - 1
+
     def to_page(self, start: float, end: float) -> Points:
         """The polygon on the page of the columns from `start` to `end`: along the top, then back along the bottom."""
         last = len(self.path) - 1
@@ -103,10 +110,11 @@ def cut_line(image: Image.Image, polygon: Points, baseline: Points = ()) -> Line
         InputError: if nothing of the polygon lies within the image.
     """
     left, top, right, bottom = _box_within(image, polygon)
-    crop = image.crop((left, top, right, bottom))
-    mask = Image.new("L", crop.size)
+    mask = Image.new("L", (right - left, bottom - top))
     ImageDraw.Draw(mask).polygon([(x - left, y - top) for x, y in polygon], fill=255)
-    crop = Image.composite(crop, Image.new("L", crop.size, 255), mask)
+    crop = Image.new("L", mask.size, 255)
+    crop.paste(image.crop((left, top, right, bottom)), mask=mask)
+    del mask  # both may be as large as the page
     course = course_of(polygon, baseline)
     if np.ptp(course[:, 1]) <= STRAIGHT * _thickness(polygon, course):
         columns = np.arange(right - left + 1.0)
@@ -228,7 +236,20 @@ def _hat(radius: int) -> np.ndarray:
 
 def _extent(polygon: Points, path: np.ndarray, normals: np.ndarray) -> tuple[float, float]:
     """How far the corners of a polygon lie above and below the path."""
-    corners = np.array(polygon, dtype=float)
-    nearest = np.abs(corners[:, None, :] - path[None]).sum(-1).argmin(1)
-    distance = ((corners - path[nearest]) * normals[nearest]).sum(1)
+    corners = _envelope(np.array(polygon, dtype=float))
+    distances = []
+    for part in np.array_split(corners, math.ceil(len(corners) * len(path) / PAIRS)):
+        nearest = np.abs(part[:, None, :] - path[None]).sum(-1).argmin(1)
+        distances.append(((part - path[nearest]) * normals[nearest]).sum(1))
+    distance = np.concatenate(distances)
     return float(max(0.0, -distance.min())), float(max(1.0, distance.max()))
+
+
+def _envelope(corners: np.ndarray) -> np.ndarray:
+    """The corners `(corners, 2)` of a polygon; of one with very many the highest and lowest in each pixel column."""
+    if len(corners) <= MANY_CORNERS:
+        return corners
+    order = np.lexsort((corners[:, 1], np.floor(corners[:, 0])))
+    columns = np.floor(corners[order, 0])
+    changes = np.flatnonzero(np.diff(columns)) + 1
+    return corners[order[np.unique([0, *changes, *(changes - 1), len(order) - 1])]]

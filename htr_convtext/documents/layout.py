@@ -14,6 +14,7 @@ from .page import Page, PageLine
 
 # A line given by its baseline alone reaches this far above and below it, in units of the distance to its neighbours.
 ABOVE, BELOW = 0.75, 0.3
+ALIKE = 1e-6  # pixels: a baseline, and others in the same place, are not their own neighbours
 # How much wider or higher an image may be for its page than another.
 SHAPE = 1.1
 
@@ -35,17 +36,26 @@ def in_pixels(page: Page, image: Image.Image) -> Page:
             f"{page.image or 'the page'}: its lines were drawn on {page.width:g} × {page.height:g}, but the image is "
             f"{image.width} × {image.height}; give that image, or save it without EXIF rotation."
         )
+    page = scaled(replace(page, width=image.width, height=image.height), across, down)
+    lines = page.lines
+    return page.with_lines(
+        replace(line, polygon=outline) for line, outline in zip(lines, _outlines(lines), strict=True)
+    )
+
+
+def scaled(page: Page, across: float, down: float) -> Page:
+    """A page with everything on it so many times as far to the right and down; its width and height stay."""
+
+    def scale(part):
+        return replace(part, polygon=scale_points(part.polygon, across, down))
+
     lines = [
         replace(
-            line,
-            polygon=scale_points(line.polygon, across, down),
-            baseline=scale_points(line.baseline, across, down),
+            scale(line), baseline=scale_points(line.baseline, across, down), words=[scale(word) for word in line.words]
         )
         for line in page.lines
     ]
-    lines = [replace(line, polygon=outline) for line, outline in zip(lines, _outlines(lines), strict=True)]
-    regions = [replace(region, polygon=scale_points(region.polygon, across, down)) for region in page.regions]
-    return replace(page, width=image.width, height=image.height, regions=regions).with_lines(lines)
+    return replace(page, regions=[scale(region) for region in page.regions]).with_lines(lines)
 
 
 def _outlines(lines: Sequence[PageLine]) -> list[Points]:
@@ -70,13 +80,17 @@ def _outlines(lines: Sequence[PageLine]) -> list[Points]:
 def _to_nearest(baselines: Sequence[Points]) -> list[float]:
     """How far it is from each baseline to the nearest above or below it, for those that have one."""
     ways = [np.array(sorted(baseline)).T for baseline in baselines]
+    starts, ends = (np.array([x[end] for x, _ in ways]) for end in (0, -1))
+    # One after the other on one long axis, so that a single interpolation finds the height of each at its own place.
+    shifts = np.arange(len(ways)) * (ends.max() - starts.min() + 1)
+    all_x = np.concatenate([x + shift for (x, _), shift in zip(ways, shifts, strict=True)])
+    all_y = np.concatenate([y for _, y in ways])
     nearest = []
     for x, y in ways:
-        distances = []
-        for other_x, other_y in ways:
-            left, right = max(x[0], other_x[0]), min(x[-1], other_x[-1])
-            if left < right:
-                middle = (left + right) / 2
-                distances.append(abs(np.interp(middle, x, y) - np.interp(middle, other_x, other_y)))
-        nearest += [min(filter(None, distances))] if any(distances) else []
+        left, right = np.maximum(starts, x[0]), np.minimum(ends, x[-1])
+        beside = left < right
+        middle = (left + right)[beside] / 2
+        distances = np.abs(np.interp(middle, x, y) - np.interp(middle + shifts[beside], all_x, all_y))
+        distances = distances[distances > ALIKE]
+        nearest += [distances.min()] if len(distances) else []
     return nearest

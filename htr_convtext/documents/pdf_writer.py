@@ -38,14 +38,15 @@ def to_pdf(pages: Iterable[tuple[Page, Image.Image]]) -> bytes:
     canvas.setCreator("HTR-ConvText")
     point = 72 / PDF_DPI
     for page, image in pages:
-        canvas.setPageSize((image.width * point, image.height * point))
+        width, height = page.width, page.height  # those of the image, but if it was scaled down
+        canvas.setPageSize((width * point, height * point))
         picture = io.BytesIO()
         image.save(picture, "JPEG", quality=JPEG_QUALITY)
-        canvas.drawImage(ImageReader(picture), 0, 0, image.width * point, image.height * point)
+        canvas.drawImage(ImageReader(picture), 0, 0, width * point, height * point)
         canvas.scale(point, point)
         for line in page.lines:
             for word in line.words:
-                _write_word(canvas, word, image.height)
+                _write_word(canvas, word, height)
                 missing.update(char for char in word.text if ord(char) not in font.face.charToGlyph)
         canvas.showPage()
     canvas.save()

@@ -143,7 +143,7 @@ class AttentionHTRFamily(Family):
     # --- published checkpoints ---
 
     def recognizes(self, checkpoint: Mapping[str, Any]) -> bool:
-        return any(PREFIX.match(str(name)) for name in checkpoint)
+        return any(isinstance(name, str) and PREFIX.match(name) for name in checkpoint)
 
     def training_sets(self, name: str) -> tuple[str, ...]:
         found = re.fullmatch(r"AttentionHTR-(Imgur5K|IAM|General)(-sensitive)?\.pth", name)

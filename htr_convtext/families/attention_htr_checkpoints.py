@@ -15,6 +15,7 @@ from modeling_attention_htr import AttentionHTRConfig, AttentionHTRForTextRecogn
 from ..checkpoint_files import CheckpointError, check_state_dict, tensors_of
 
 
+MAX_SIZE = 20_000  # of a bias that tells the size of the network
 PREFIX = re.compile(r"^(module\.)?(Transformation|FeatureExtraction|SequenceModeling|Prediction)\.")
 
 _LOCALIZATION, _OUR_LOCALIZATION = r"^Transformation\.LocalizationNetwork\.", "model.transformation.localization."
@@ -105,14 +106,17 @@ def config_of(tensors: Mapping[str, torch.Tensor]) -> AttentionHTRConfig:
         kind = "vgg"
     else:
         raise CheckpointError("The checkpoint has no features that are known: VGG, RCNN or ResNet.")
-    classes = next(
-        (len(tensors[name]) for name in ("Prediction.generator.bias", "Prediction.bias") if name in tensors), None
-    )
-    if classes is None:
+    name = next((name for name in ("Prediction.generator.bias", "Prediction.bias") if name in tensors), None)
+    if name is None:
         raise CheckpointError("The checkpoint has no prediction: neither attention nor CTC.")
-    points = tensors.get("Transformation.LocalizationNetwork.localization_fc2.bias")
+    points_name = "Transformation.LocalizationNetwork.localization_fc2.bias"
+    points = tensors.get(points_name)
+    for each, step in ((name, 1), (points_name, 4)):  # an even number of points, of two coordinates each
+        shape = tuple(tensors[each].shape) if each in tensors else (8,)
+        if len(shape) != 1 or shape[0] % step or not 2 * step <= shape[0] <= MAX_SIZE:
+            raise CheckpointError(f"{each} has the shape {shape}, which is that of no such network.")
     return AttentionHTRConfig(
-        vocab_size=classes,
+        vocab_size=len(tensors[name]),
         transformation="none" if points is None else "tps",
         features=kind,
         sequence="bilstm" if "SequenceModeling.0.linear.bias" in tensors else "none",

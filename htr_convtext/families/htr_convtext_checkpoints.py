@@ -10,7 +10,7 @@ import torch
 
 from modeling_htr_convtext import HTRConvTextConfig, HTRConvTextForCTC
 
-from ..checkpoint_files import CheckpointError, check_state_dict, tensors_of
+from ..checkpoint_files import CheckpointError, check_state_dict, shown_keys, tensors_of
 
 
 # Published name → ours, applied in this order.
@@ -76,7 +76,7 @@ def published_state_dict(checkpoint: dict, weights: str, keep_tcm: bool) -> dict
     """
     key = {"ema": "state_dict_ema", "model": "model"}[weights]
     if key not in checkpoint:
-        raise CheckpointError(f"The checkpoint has no {key!r}; it has: {', '.join(map(str, checkpoint))}.")
+        raise CheckpointError(f"The checkpoint has no {key!r}; it has: {shown_keys(checkpoint)}.")
     state_dict = {}
     for name, tensor in tensors_of(checkpoint, key).items():
         name = name.removeprefix("module.")
@@ -85,7 +85,7 @@ def published_state_dict(checkpoint: dict, weights: str, keep_tcm: bool) -> dict
         for pattern, replacement in _RENAMES:
             name = re.sub(pattern, replacement, name)
         head, separator, kind = name.rpartition("qkv.")
-        if separator and tensor.shape[0] % 3 == 0:
+        if separator and tensor.dim() and tensor.shape[0] % 3 == 0:
             for projection, part in zip("qkv", tensor.chunk(3), strict=True):
                 state_dict[f"{head}{projection}_proj.{kind}"] = part.clone()
         else:
@@ -96,6 +96,8 @@ def published_state_dict(checkpoint: dict, weights: str, keep_tcm: bool) -> dict
         head = {name.removeprefix("module."): tensor for name, tensor in tensors_of(checkpoint, "tcm_head").items()}
         directions = [head.pop(name, None) for name in ("dir_left", "dir_right")]
         if None not in directions:
+            if any(direction.shape != directions[0].shape or direction.dim() != 3 for direction in directions):
+                raise CheckpointError("The directions of the Textual Context Module are not (1, 1, width).")
             state_dict["tcm_head.direction_embed"] = torch.cat([direction.flatten(0, 1) for direction in directions])
         for name, tensor in head.items():
             module, _, kind = name.partition(".")
@@ -120,7 +122,7 @@ def convert_checkpoint(
     """
     state_dict = published_state_dict(checkpoint, weights, keep_tcm)
     head = state_dict.get("ctc_head.weight")
-    if head is not None and head.shape[0] != vocab_size:
+    if head is not None and head.dim() and head.shape[0] != vocab_size:
         raise CheckpointError(
             f"The checkpoint has {head.shape[0]} classes, the charset {vocab_size} (its characters and the blank): it "
             "was trained with another alphabet."

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from transformers import PreTrainedConfig, ProcessorMixin, VisionEncoderDecoderModel
 
-from processing.images import array_to_image, as_numpy, open_image, to_rgb, upright
+from processing.images import array_to_image, as_numpy, open_image, prepared, to_rgb
 
 from ..errors import InputError
 from .family import Family, choose_search
@@ -42,15 +42,11 @@ class VisionEncoderDecoderFamily(Family):
 
     def open_image(self, processor: ProcessorMixin, image: Any) -> Image.Image:
         """As `Family.open_image`, in RGB."""
-        if isinstance(image, Image.Image):
-            image = upright(image)
-        elif hasattr(image, "shape"):
+        if hasattr(image, "shape"):
             image = array_to_image(as_numpy(image))
-        else:
-            return open_image(image, convert=to_rgb)
-        if 0 in image.size:
-            raise InputError(f"The image is empty: it has {image.width} × {image.height} pixels.")
-        return to_rgb(image)
+        if isinstance(image, Image.Image):
+            return prepared(image, to_rgb)
+        return open_image(image, convert=to_rgb)
 
     def recognize(
         self, model: VisionEncoderDecoderModel, processor: ProcessorMixin, images: Sequence[Image.Image], decoder: int

@@ -1,20 +1,26 @@
 """From the image of a page to its text."""
 
 import os
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import replace
-from itertools import groupby
+from itertools import groupby, repeat
 
 from PIL import Image
 
 from htr_convtext.documents.geometry import LineCut, cut_line
-from htr_convtext.documents.layout import in_pixels
+from htr_convtext.documents.layout import in_pixels, scaled
 from htr_convtext.documents.page import Page, PageLine, Word
 from htr_convtext.documents.page_images import PageImages
 from htr_convtext.errors import InputError
 from htr_convtext.reading import Character, LineReading
 from htr_convtext.recognizer import Recognizer, load_recognizer
+from processing.images import full_size
 
 from .segmentation import Segmenter, default_segmenter
+
+
+EMPTY = Image.new("L", (1, 1))
 
 
 def transcribe(
@@ -54,24 +60,32 @@ def transcribe_image(
     segmenter: Segmenter | None = None,
     batch_size: int = 8,
 ) -> Page:
-    """The same for an 8-bit RGB image."""
+    """The same for an 8-bit RGB image; for one that was scaled down when it was opened in pixels of what it was."""
     recognizer = recognizer or load_recognizer()
     if layout is None:
         layout = Page("", image.width, image.height, (segmenter or default_segmenter())(image))
     layout = in_pixels(layout, image)
     grey = image.convert("L")
     lines = layout.lines
-    cuts: dict[int, LineCut] = {}
-    for index, line in enumerate(lines):
-        try:
-            cuts[index] = cut_line(grey, line.polygon, line.baseline)
-        except InputError as error:
-            lines[index] = replace(line, error=str(error))
-    images = [cut.image for cut in cuts.values()]
-    readings = recognizer.read(images, batch_size, pages=[None] * len(images))  # all of this one
-    for (index, cut), reading in zip(cuts.items(), readings, strict=True):
+    cuts: deque[tuple[int, LineCut]] = deque()
+
+    def images() -> Iterator[Image.Image]:
+        """Cuts lines out while they are read: each may be as large as the page."""
+        for index, line in enumerate(lines):
+            try:
+                cut = cut_line(grey, line.polygon, line.baseline)
+            except InputError as error:
+                lines[index] = replace(line, error=str(error))
+            else:
+                cuts.append((index, replace(cut, image=EMPTY)))
+                yield cut.image
+
+    for reading in recognizer.read(images(), batch_size, pages=repeat(None)):  # all of this one
+        index, cut = cuts.popleft()
         lines[index] = with_reading(lines[index], cut, reading)
-    return layout.with_lines(lines)
+    width, height = full_size(image)
+    page = replace(layout.with_lines(lines), width=width, height=height)
+    return page if (width, height) == image.size else scaled(page, width / image.width, height / image.height)
 
 
 def with_reading(line: PageLine, cut: LineCut, reading: LineReading) -> PageLine:
@@ -91,9 +105,9 @@ def _words(text: str, characters: list[Character], cut: LineCut) -> list[Word]:
     groups = [list(letters) for is_space, letters in groupby(characters, lambda c: c.char.isspace()) if not is_space]
     if not groups:
         return []
-    reach = cut.image.width / len(characters) / 2
+    reach = cut.width / len(characters) / 2
     ends = [-reach, *(group[-1].end for group in groups)]
-    starts = [*(group[0].start for group in groups), cut.image.width + reach]
+    starts = [*(group[0].start for group in groups), cut.width + reach]
     borders = [(end + start) / 2 for end, start in zip(ends, starts, strict=True)]
     words = []
     for word, letters, left, right in zip(text.split(), groups, borders[:-1], borders[1:], strict=True):
@@ -106,7 +120,7 @@ def _words(text: str, characters: list[Character], cut: LineCut) -> list[Word]:
 def corrected(line: PageLine, text: str, cut: LineCut) -> PageLine:
     """A line with the text that a person gave it: certain, its characters spread evenly over where it was read."""
     start = line.characters[0].start if line.characters else 0.0
-    end = line.characters[-1].end if line.characters else float(cut.image.width)
+    end = line.characters[-1].end if line.characters else float(cut.width)
     step = (end - start) / max(1, len(text))
     places = [start + step * index for index in range(len(text))]
     characters = [Character(char, 1.0, place, place + step) for char, place in zip(text, places, strict=True)]

@@ -14,6 +14,8 @@ from htr_convtext.documents.reading_order import order_regions
 BASELINE_HEIGHT = 0.22
 # How many times as long as wide an image may be for the detector; a longer one is padded.
 MAX_ASPECT = 20
+# What is longer than so many times the side that the detector works with is scaled down beforehand, to save memory.
+FINEST = 4
 
 
 class Segmenter(Protocol):
@@ -49,6 +51,7 @@ class TextDetector:
             from rapidocr import RapidOCR
         except ModuleNotFoundError:
             raise ModuleNotFoundError("Finding lines needs rapidocr: pip install 'htr-convtext[pages]'") from None
+        self.side = side
         self.detect = RapidOCR(
             params={
                 "Global.use_cls": False,
@@ -62,13 +65,18 @@ class TextDetector:
         )
 
     def __call__(self, image: Image.Image) -> list[Region]:
+        full = image
+        if max(image.size) > FINEST * self.side:
+            image = image.copy() if image.mode == "RGB" else image.convert("RGB")
+            image.thumbnail((FINEST * self.side,) * 2)  # before it is padded, which may make it 20 times as large
+        scale = np.array([full.width / image.width, full.height / image.height])
         padded, shortest = image, -(-max(image.size) // MAX_ASPECT)
         if min(image.size) < shortest:
             padded = Image.new("RGB", (max(image.width, shortest), max(image.height, shortest)), "white")
             padded.paste(image)
         boxes = self.detect(np.asarray(padded)[..., ::-1], use_det=True, use_cls=False, use_rec=False).boxes
         quads = [] if boxes is None else [np.clip(np.asarray(box, dtype=float), 0, image.size) for box in boxes]
-        quads = [quad for quad in quads if np.ptp(quad, axis=0).min() > 0]
+        quads = [quad * scale for quad in quads if np.ptp(quad, axis=0).min() > 0]
         lines = []
         for quad in quads:
             top, bottom = quad[[0, 1]], quad[[3, 2]]

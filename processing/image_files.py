@@ -1,0 +1,225 @@
+"""Opening image files: by handle, of listed formats only, and none that needs much memory to decode."""
+
+import base64
+import binascii
+import io
+import math
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+from PIL import Image, UnidentifiedImageError
+
+from .errors import InputError
+
+
+# Others are not needed for scans, and Pillow starts programs for some of them (Ghostscript for EPS).
+FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP", "GIF", "JPEG2000", "PPM", "PCX", "AVIF")
+DOWNLOAD_TIMEOUT = 60  # seconds
+MAX_DOWNLOAD = 200_000_000  # bytes
+MAX_DECODING = 1_100_000_000  # bytes of memory that decoding an image may take
+LONGEST_NAME = 255  # characters; a longer text is no file name, and is not repeated in messages
+
+
+def readable_formats() -> tuple[str, ...]:
+    """Those of `FORMATS` that this Pillow reads."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def readable_suffixes() -> set[str]:
+    """The suffixes of files of these formats, in lower case."""
+    formats = readable_formats()
+    return {suffix for suffix, name in Image.registered_extensions().items() if name in formats}
+
+
+def name_of(source: Any) -> str:
+    """What to call an image in messages: its file name or URL, never its content."""
+    if isinstance(source, Mapping):
+        return str(source.get("path") or "An image without a name")
+    if isinstance(source, os.PathLike):
+        return os.fspath(source)
+    is_name = isinstance(source, str) and not source.startswith("data:") and len(source) <= LONGEST_NAME
+    return source if is_name else "The image"
+
+
+@contextmanager
+def opened(source: Any, name: str | None = None) -> Iterator[Image.Image]:
+    """
+    A Pillow image that is not decoded yet.
+
+    Args:
+        source: File name, URL (`data:` ones too), Base64, the bytes of a file, an opened file, or an image that
+            `datasets` did not decode (`{"bytes": ..., "path": ...}`).
+        name: What to call it in errors; by default `name_of` it.
+
+    Raises:
+        InputError: as `naming`.
+    """
+    with (
+        naming(name or name_of(source)),
+        _handle(source) as handle,
+        # By handle: Pillow maps files that it opens by their names into memory, some of them wrongly.
+        Image.open(handle, formats=readable_formats()) as image,
+    ):
+        yield image
+
+
+@contextmanager
+def naming(name: str | os.PathLike) -> Iterator[None]:
+    """
+    For what opens and decodes an image.
+
+    Raises:
+        InputError: names the image if it is missing, empty, damaged, too large or no image.
+    """
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
+    except FileNotFoundError:
+        raise InputError(f"{name}: there is no such file.") from None
+    except IsADirectoryError:
+        raise InputError(f"{name}: this is a folder; give the image files in it.") from None
+    except UnidentifiedImageError:
+        raise InputError(f"{name}: not an image, or of a format that is not read here.") from None
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{name}: too many pixels; scale it down or cut the lines out first. ({error})") from None
+    except MemoryError:
+        raise InputError(f"{name}: there is not enough memory to open it.") from None
+    except Exception as error:  # Pillow's readers raise almost anything on damaged files
+        if isinstance(error, OSError) and error.errno is not None:
+            raise InputError(f"{name}: it cannot be read. ({error.strerror})") from None
+        raise InputError(f"{name}: the image is damaged or cut short; export it again. ({error})") from error
+
+
+def open_file(path: str | os.PathLike) -> BinaryIO:
+    """
+    Opens a file to read.
+
+    Raises:
+        IsADirectoryError: if it is a folder.
+        InputError: if it is a pipe or a device, which could be waited for in vain.
+    """
+    mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError
+    if not stat.S_ISREG(mode):
+        raise InputError("not a file, but a pipe or device.")
+    return open(path, "rb")
+
+
+def ready_to_decode(image: Image.Image, size: tuple[int, int]) -> None:
+    """
+    Sets an opened image to be decoded at about `size` or more, where its format can do that.
+
+    Raises:
+        DecompressionBombError: if it would still take more than `MAX_DECODING` to decode it.
+    """
+    full = image.size
+    shrinks = size != full
+    if image.format == "JPEG2000":
+        levels = int(math.log2(max(1, min(full[0] / size[0], full[1] / size[1]))))
+        while _decoding_bytes(image, full) / 4**levels > MAX_DECODING and levels < 5:
+            levels += 1
+        if levels:
+            image.reduce = levels
+        needed = _decoding_bytes(image, full) / 4**levels
+    else:
+        if shrinks:
+            image.draft(image.mode, size)
+        needed = _decoding_bytes(image, full)
+    if needed > MAX_DECODING:
+        raise Image.DecompressionBombError(
+            f"{full[0]} × {full[1]} need {needed / 1e9:.1f} GB of memory in {image.format}"
+        )
+
+
+def _decoding_bytes(image: Image.Image, full: tuple[int, int]) -> float:
+    """
+    About the most that Pillow and the library of the format hold when they decode an image.
+
+    Args:
+        full: Its size in the file.
+    """
+    pixels, channels = image.width * image.height, len(image.getbands())
+    each: float = {"1": 1, "L": 1, "P": 1}.get(image.mode, 2 if image.mode.startswith("I;16") else 4)
+    if image.format in ("WEBP", "AVIF"):
+        return pixels * 20  # canvases, planes and copies of the whole image, of four channels each
+    if image.format == "JPEG2000":
+        return pixels * (each + 5 * channels)  # 32 bits for each sample, then 8
+    if image.format in ("JPEG", "MPO"):
+        # All coefficients of progressive files, 16 bits each, whatever the size that comes out.
+        layers = [across * down for _, across, down, *_ in getattr(image, "layer", [])] or [1] * channels
+        return pixels * each + full[0] * full[1] * 2 * sum(layers) / max(layers)
+    if image.format == "TIFF":
+        tags = image.tag_v2
+        bits = tags.get(258, (1,))
+        sample = sum(bits if isinstance(bits, tuple) else (bits,)) / 8
+        rows = min(tags.get(278, image.height), image.height) * image.width
+        part = tags[322] * tags[323] if 322 in tags and 323 in tags else rows  # a strip or tile is decoded whole
+        turned = 2 if tags.get(274, 1) != 1 else 1
+        return pixels * each * turned + part * sample
+    return pixels * each
+
+
+@contextmanager
+def _handle(source: Any) -> Iterator[BinaryIO]:
+    if isinstance(source, Mapping):
+        content, path = source.get("bytes"), source.get("path")
+        if content is None and not path:
+            raise InputError("there are neither bytes nor a path.")
+        if content is None and re.match(r"\w+:", str(path)) and not os.path.exists(path):
+            raise InputError("an image of a data set is not fetched from elsewhere; store its bytes.")
+        source = path if content is None else content
+        if content is not None and not isinstance(content, (bytes, bytearray, memoryview)):
+            raise InputError(f"its bytes are of the type {type(content).__name__}.")
+    if isinstance(source, str) and source.startswith(("http://", "https://")):
+        source = _download(source)
+    elif isinstance(source, str) and source.startswith("data:"):
+        source = base64.b64decode(source.partition(",")[2])
+    elif isinstance(source, str) and (len(source) > LONGEST_NAME or not _exists(source)):
+        source = _from_base64(source)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        yield io.BytesIO(source)
+    elif isinstance(source, (str, os.PathLike)):
+        with open_file(source) as handle:
+            yield handle
+    else:
+        yield source
+
+
+def _exists(path: str) -> bool:
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last for a NUL in it
+        return False
+    return True
+
+
+def _from_base64(text: str) -> bytes:
+    """The file that a text holds in Base64; a `FileNotFoundError` if that is no image: it was meant as a name."""
+    try:
+        content = base64.b64decode("".join(text.split()), validate=True)
+        with Image.open(io.BytesIO(content), formats=readable_formats()):
+            return content
+    except (binascii.Error, ValueError, OSError, SyntaxError):
+        raise FileNotFoundError from None
+
+
+def _download(url: str) -> bytes:
+    import httpx  # slow to import, and of no use to most
+
+    content = io.BytesIO()
+    try:
+        with httpx.stream("GET", url, timeout=DOWNLOAD_TIMEOUT, follow_redirects=True) as answer:
+            for part in answer.raise_for_status().iter_bytes():
+                content.write(part)
+                if content.tell() > MAX_DOWNLOAD:
+                    raise InputError(f"more than {MAX_DOWNLOAD // 10**6} MB; it was not downloaded.")
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise InputError(f"it could not be downloaded. ({error})") from None
+    return content.getvalue()
