@@ -74,8 +74,7 @@ def tensors_of(checkpoint: dict, key: str) -> Mapping[str, torch.Tensor]:
                 f"{where} is not a mapping of names to tensors: it has a {type(name).__name__} as name."
             )
         if not isinstance(tensor, torch.Tensor):
-            kind = type(tensor).__name__
-            raise CheckpointError(f"{where} is not a mapping of names to tensors: {shown(name)} is a {kind}.")
+            raise CheckpointError(f"{where} is not of tensors: {shown(name)} is a {type(tensor).__name__}.")
         is_plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
         # A view can be larger than what it shows, beyond all memory.
         if not is_plain or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():

@@ -20,7 +20,7 @@ from .errors import InputError
 FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP", "GIF", "JPEG2000", "PPM", "PCX", "AVIF")
 DOWNLOAD_TIMEOUT = 60  # seconds
 MAX_DOWNLOAD = 200_000_000  # bytes
-MAX_DECODING = 1_100_000_000  # bytes of memory that decoding an image may take
+MAX_DECODING = 1_200_000_000  # bytes of memory that decoding an image may take
 LONGEST_NAME = 255  # characters; a longer text is no file name, and is not repeated in messages
 
 
@@ -93,7 +93,9 @@ def naming(name: str | os.PathLike) -> Iterator[None]:
     except Exception as error:  # Pillow's readers raise almost anything on damaged files
         if isinstance(error, OSError) and error.errno is not None:
             raise InputError(f"{name}: it cannot be read. ({error.strerror})") from None
-        raise InputError(f"{name}: the image is damaged or cut short; export it again. ({error})") from error
+        raise InputError(
+            f"{name}: the image is damaged or cut short; export it again. ({' '.join(str(error).split())})"
+        ) from error
 
 
 def open_file(path: str | os.PathLike) -> BinaryIO:
@@ -120,7 +122,6 @@ def ready_to_decode(image: Image.Image, size: tuple[int, int]) -> None:
         DecompressionBombError: if it would still take more than `MAX_DECODING` to decode it.
     """
     full = image.size
-    shrinks = size != full
     if image.format == "JPEG2000":
         levels = int(math.log2(max(1, min(full[0] / size[0], full[1] / size[1]))))
         while _decoding_bytes(image, full) / 4**levels > MAX_DECODING and levels < 5:
@@ -129,8 +130,10 @@ def ready_to_decode(image: Image.Image, size: tuple[int, int]) -> None:
             image.reduce = levels
         needed = _decoding_bytes(image, full) / 4**levels
     else:
-        if shrinks:
-            image.draft(image.mode, size)
+        if _decoding_bytes(image, full) > MAX_DECODING:
+            size = min(size[0], full[0] // 2), min(size[1], full[1] // 2)
+        if size != full:
+            image.draft(image.mode, size)  # JPEG; others have no such thing
         needed = _decoding_bytes(image, full)
     if needed > MAX_DECODING:
         raise Image.DecompressionBombError(

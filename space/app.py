@@ -6,6 +6,7 @@ Environment variables: HTR_MODELS, Hub ids or folders to choose from besides the
 """
 
 import contextlib
+import io
 import os
 import re
 import signal
@@ -46,7 +47,9 @@ PAGE, LINE = "a page", "a single line"
 MAX_UPLOAD = "20mb"
 MAX_PIXELS = 40_000_000
 KEPT_SECONDS = 3600
-MAX_SESSIONS = 50
+MAX_SESSIONS = 30
+JPEG_QUALITY = 85
+LONGEST_JPEG = 65_000  # pixels: no JPEG is longer
 EXAMPLES = HERE / "examples"
 SELECTION = 5  # what a click on a line changes: the state, the page, the crop, the text and the key
 DOWNLOADS = {"text": "Download text", "page": "Download PAGE-XML", "alto": "Download ALTO"}
@@ -57,10 +60,15 @@ class Reading:
     """What one person has on screen."""
 
     name: str  # of its files
-    image: Image.Image
+    picture: bytes  # of `compressed`
     page: Page
     selected: str | None = None
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    @property
+    def image(self) -> Image.Image:
+        """The page, 8-bit RGB."""
+        return Image.open(io.BytesIO(self.picture), formats=["JPEG", "PNG"]).convert("RGB")
 
     def line(self) -> PageLine | None:
         return next((line for line in self.page.lines if line.id == self.selected), None)
@@ -68,6 +76,13 @@ class Reading:
     def key(self, line: PageLine) -> str:
         """Names a line, and the reading: the lines of the next page have the same ids."""
         return f"{self.token} {line.id}"
+
+
+def compressed(image: Image.Image) -> bytes:
+    """A page as it is kept for each of `MAX_SESSIONS`, which have not enough memory for all of them as they are."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG" if max(image.size) < LONGEST_JPEG else "PNG", quality=JPEG_QUALITY)
+    return buffer.getvalue()
 
 
 @lru_cache(maxsize=2)
@@ -110,7 +125,7 @@ def read(path: str | None, kind: str, number: float, model: str, decoder: str, p
     name = Path(path).stem + (f"_{number:04}" if count > 1 else "")
     page = replace(page, image=Path(path).name, number=number)
     first = page.lines[0].id if page.lines else None
-    return show(Reading(name, image, page, first))
+    return show(Reading(name, compressed(image), page, first))
 
 
 def show(reading: Reading):

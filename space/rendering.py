@@ -12,6 +12,7 @@ from htr_convtext.documents import LineCut, Page, PageLine
 LINE, SELECTED, FAILED = "#0e7490", "#d97706", "#b91c1c"
 CROP_HEIGHT = 56
 LONGEST = 1600
+LONGEST_CROP = 20_000
 # Scores at which a character counts as doubtful, and as guessed.
 DOUBTFUL, GUESSED = 0.9, 0.6
 
@@ -78,8 +79,8 @@ def _contains(polygon: list[tuple[float, float]], x: float, y: float) -> bool:
 
 def line_html(line: PageLine, cut: LineCut) -> str:
     """The cut line, and under it its characters where each was read, coloured by their confidence."""
-    scale = CROP_HEIGHT / cut.image.height
-    width = max(1, round(cut.image.width * scale))
+    width = min(max(1, round(cut.image.width * CROP_HEIGHT / cut.image.height)), LONGEST_CROP)
+    scale = width / cut.image.width
     buffer = io.BytesIO()
     cut.image.resize((width, CROP_HEIGHT)).save(buffer, "JPEG", quality=85)
     source = base64.b64encode(buffer.getvalue()).decode()

@@ -94,7 +94,9 @@ def test_files_of_several_pages_have_names_of_their_own(app, tmp_path):
 def test_corrections(app):
     outline = [(0, 0), (200, 0), (200, 40), (0, 40)]
     lines = [PageLine(name, "old", outline, [], 0.5) for name in "ab"]
-    reading = app.Reading("a", Image.new("RGB", (200, 40)), Page("", 200, 40, [Region("r", [], lines)]), "b")
+    reading = app.Reading(
+        "a", app.compressed(Image.new("RGB", (200, 40))), Page("", 200, 40, [Region("r", [], lines)]), "b"
+    )
     # of a line that is no longer the selected one; control characters and line breaks of what was pasted are left out
     changed, table, *_ = app.correct(reading, reading.key(lines[0]), "new\x07\n text\u200c\ue000 ")
     assert [line.text for line in changed.page.lines] == [row[1] for row in table] == ["new text\u200c\ue000", "old"]

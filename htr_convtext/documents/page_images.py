@@ -70,7 +70,9 @@ class PageImages:
         except Exception as error:  # pypdfium2 raises almost anything on damaged files
             if "password" in str(error).lower():
                 raise InputError(f"{name}: the PDF needs a password; save it without one.") from None
-            raise InputError(f"{name}: the file is damaged or cut short; export it again. ({error})") from error
+            raise InputError(
+                f"{name}: the file is damaged or cut short; export it again. ({' '.join(str(error).split())})"
+            ) from error
 
     def _find_sheets(self) -> range:
         with self._pdf(self.path) as document:
