@@ -7,3 +7,8 @@ class InputError(ValueError):
 
     The message names it and says what to do. Programs show it and go on or end; any other error is a mistake of theirs.
     """
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, for a message of one line."""
+    return " ".join(str(error).split()) or type(error).__name__

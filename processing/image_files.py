@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
-from .errors import InputError
+from .errors import InputError, one_line
 
 
 # Others are not needed for scans, and Pillow starts programs for some of them (Ghostscript for EPS).
@@ -93,9 +93,7 @@ def naming(name: str | os.PathLike) -> Iterator[None]:
     except Exception as error:  # Pillow's readers raise almost anything on damaged files
         if isinstance(error, OSError) and error.errno is not None:
             raise InputError(f"{name}: it cannot be read. ({error.strerror})") from None
-        raise InputError(
-            f"{name}: the image is damaged or cut short; export it again. ({' '.join(str(error).split())})"
-        ) from error
+        raise InputError(f"{name}: the image is damaged or cut short; export it again. ({one_line(error)})") from error
 
 
 def open_file(path: str | os.PathLike) -> BinaryIO:

@@ -16,6 +16,8 @@ from tests.helpers import ROOT, draw_line
 
 resource = pytest.importorskip("resource", reason="Windows knows no such limits")
 MB = 1_000_000
+# Of a program that reads. Most of it are the libraries: PyTorch with a small image takes LIBRARIES.
+LIMIT = 3000
 
 
 def run_limited(megabytes: int, *command, timeout: int = 60) -> subprocess.CompletedProcess:
@@ -34,7 +36,8 @@ def page_xml(name: str, width: int, height: int, lines: list[str]) -> str:
     return (
         '<PcGts xmlns="http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-15">'
         f'<Page imageFilename="{name}" imageWidth="{width}" imageHeight="{height}">'
-        f'<TextRegion id="r"><Coords points="0,0 {width},0 {width},{height} 0,{height}"/>{joined}</TextRegion></Page></PcGts>'
+        f'<TextRegion id="r"><Coords points="0,0 {width},0 {width},{height} 0,{height}"/>{joined}</TextRegion>'
+        "</Page></PcGts>"
     )
 
 

@@ -149,10 +149,7 @@ def test_a_large_image_is_scaled_down_as_it_is_opened(tmp_path, monkeypatch, mod
     """And in pieces: they fit together."""
     monkeypatch.setattr(images, "BAND_PIXELS", 7000)
     line = draw_line("abc abc abc", height=300)
-    if mode == "I;16":
-        line = Image.fromarray(np.asarray(line).astype(np.uint16) * 257)
-    else:
-        line = line.convert(mode)
+    line = Image.fromarray(np.asarray(line).astype(np.uint16) * 257) if mode == "I;16" else line.convert(mode)
     line.save(tmp_path / "line.tif")
     whole = open_image(tmp_path / "line.tif", convert=convert)
     assert whole.size == full_size(whole) == line.size

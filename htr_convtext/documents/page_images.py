@@ -10,6 +10,7 @@ from typing import Any
 from PIL import Image
 
 from htr_convtext.errors import InputError
+from processing.errors import one_line
 from processing.image_files import naming, open_file, opened
 from processing.images import PAGE_PIXELS, decoded, to_rgb
 
@@ -71,7 +72,7 @@ class PageImages:
             if "password" in str(error).lower():
                 raise InputError(f"{name}: the PDF needs a password; save it without one.") from None
             raise InputError(
-                f"{name}: the file is damaged or cut short; export it again. ({' '.join(str(error).split())})"
+                f"{name}: the file is damaged or cut short; export it again. ({one_line(error)})"
             ) from error
 
     def _find_sheets(self) -> range:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from htr_convtext.errors import InputError
+from processing.errors import one_line
 
 from .geometry import Points, course_of, has_area, parse_number, parse_points
 from .page import Page, PageLine, Region
@@ -45,7 +46,7 @@ def read_page(path: str | os.PathLike, words: bool = False) -> Page:
     try:
         root = parse_xml(source, os.fspath(path))
     except etree.XMLSyntaxError as error:
-        raise InputError(f"{path}: damaged XML. ({' '.join(str(error).split())})") from None
+        raise InputError(f"{path}: damaged XML. ({one_line(error)})") from None
     page_format = _format_of(root, path)
     pages = root.findall(".//{*}Page")
     if len(pages) != 1:
@@ -94,7 +95,7 @@ def read_head(path: str | os.PathLike) -> PageHead:
                 if _local_name(element) == "Page":
                     return PageHead(page_format, _image_of(root, element))
         except etree.XMLSyntaxError as error:
-            raise InputError(f"{path}: damaged XML. ({' '.join(str(error).split())})") from None
+            raise InputError(f"{path}: damaged XML. ({one_line(error)})") from None
     raise InputError(f"{path}: it must describe one page, not 0.")
 
 
