@@ -70,11 +70,9 @@ def tensors_of(checkpoint: dict, key: str) -> Mapping[str, torch.Tensor]:
         raise CheckpointError(f"{where} is not a mapping of names to tensors.")
     for name, tensor in part.items():
         if not isinstance(name, str):
-            raise CheckpointError(
-                f"{where} is not a mapping of names to tensors: it has a {type(name).__name__} as name."
-            )
+            raise CheckpointError(f"{where} has a key that is no name of a tensor, but of type {type(name).__name__}.")
         if not isinstance(tensor, torch.Tensor):
-            raise CheckpointError(f"{where} is not of tensors: {shown(name)} is a {type(tensor).__name__}.")
+            raise CheckpointError(f"{where} is not of tensors: {shown(name)} is of type {type(tensor).__name__}.")
         is_plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
         # A view can be larger than what it shows, beyond all memory.
         if not is_plain or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():

@@ -4,12 +4,14 @@ import argparse
 import json
 import pickle
 import random
+import zipfile
 
 import numpy as np
 import pytest
 import torch
 
 from htr_convtext.checkpoint_files import CheckpointError, load_checkpoint
+from htr_convtext.families.attention_htr_checkpoints import config_of
 from htr_convtext.families.htr_convtext_checkpoints import convert_checkpoint
 from modeling_htr_convtext import HTRConvTextForCTC
 from processing import HTRConvTextProcessor
@@ -128,3 +130,101 @@ def test_files_that_are_no_checkpoints(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(CheckpointError, match=r"file\.pth"):
         load_checkpoint(path)
+
+
+# --- checkpoints that are damaged or made to harm: one line that names the cause ---
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        ({1: torch.zeros(1)}, "a key that is no name of a tensor, but of type int"),
+        ({("a",): torch.zeros(1)}, "but of type tuple"),
+        ({"x.qkv.weight": torch.zeros(())}, "1 unexpected: x.qkv.weight"),
+        ({"head.weight": torch.zeros(())}, r"ctc_head.weight \(\) instead of \(80, 512\)"),
+        ({"head.weight": torch.zeros(80, 512).to_sparse()}, "head.weight is no plain tensor"),
+        ({"head.weight": torch.zeros(1).expand(80, 10**9)}, "head.weight is no plain tensor"),
+        ({"head.weight": "text"}, "head.weight is of type str"),
+        ({"a\nb" * 1000: torch.zeros(1)}, "1 unexpected: a ba ba"),
+        ([torch.zeros(1)], "not a mapping"),
+    ],
+)
+def test_tensors_that_are_none(tmp_path, tensors, message):
+    torch.save({"state_dict_ema": tensors}, tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match=message) as error:
+        convert_checkpoint(load_checkpoint(tmp_path / "a.pth"), 80)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 1000
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (3, 3), (30_000,)])
+def test_sizes_of_no_network(shape):
+    features = {"FeatureExtraction.ConvNet.0.weight": torch.zeros(1)}
+    with pytest.raises(CheckpointError, match=r"Prediction\.bias has the shape"):
+        config_of({**features, "Prediction.bias": torch.zeros(shape)})
+    points = {"Transformation.LocalizationNetwork.localization_fc2.bias": torch.zeros(shape)}
+    with pytest.raises(CheckpointError, match=r"localization_fc2\.bias has the shape"):
+        config_of({**features, "Prediction.bias": torch.zeros(5), **points})
+
+
+def nested(kind: type, depth: int):
+    value = kind()
+    for _ in range(depth):
+        value = kind([value])
+    return value
+
+
+def doubled(depth: int):
+    """2 ** `depth` values in a few bytes: to hash it takes for ever."""
+    value = (1,)
+    for _ in range(depth):
+        value = (value, value)
+    return value
+
+
+class Bytes:
+    """A few bytes that ask for a terabyte."""
+
+    def __reduce__(self):
+        return bytearray, (10**12,)
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (nested(list, 300), "nested more than 100 deep"),
+        (nested(tuple, 300), "nested more than 100 deep"),
+        ([doubled(60)], "many millions"),
+        (Bytes(), "makes a bytearray"),
+    ],
+)
+def test_pickles_that_would_take_for_ever(tmp_path, value, message, is_zip):
+    torch.save({"model": {}, "args": value}, tmp_path / "a.pth", _use_new_zipfile_serialization=is_zip)
+    with pytest.raises(CheckpointError, match=rf"a\.pth: refused.*{message}"):
+        load_checkpoint(tmp_path / "a.pth")
+
+
+def test_a_key_that_takes_for_ever_to_hash(tmp_path):
+    """A pickle written by hand, {tuple of tuples: 1}: nobody could have made such a dict."""
+    content = b"\x80\x02}(" + b"K\x01\x85" + b"2\x86" * 60 + b"K\x01u."
+    path = tmp_path / "a.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a/data.pkl", content)
+        archive.writestr("a/version", b"3\n")
+    with pytest.raises(CheckpointError, match="many millions"):
+        load_checkpoint(path)
+
+
+def test_compressed_checkpoints_are_refused(tmp_path):
+    """A few kilobytes of them may be gigabytes."""
+    torch.save({"model": {"a": torch.zeros(100_000)}}, tmp_path / "a.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "a.pth") as plain,
+        zipfile.ZipFile(tmp_path / "b.pth", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for entry in plain.infolist():
+            packed.writestr(entry.filename, plain.read(entry))
+    assert load_checkpoint(tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match=r"b\.pth: refused.*is compressed"):
+        load_checkpoint(tmp_path / "b.pth")
