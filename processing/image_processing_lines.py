@@ -7,6 +7,7 @@ from PIL import Image
 from transformers.image_processing_backends import PilBackend
 
 from .errors import InputError
+from .image_files import naming
 from .images import array_to_image, as_numpy, open_image, prepared, to_grey
 
 
@@ -46,6 +47,8 @@ class LineImageProcessor(PilBackend):
             raise InputError(f"Give one image here, not a {type(image).__name__} of {len(image)}.")
         if not isinstance(image, Image.Image):
             image = array_to_image(as_numpy(image))
+        with naming(getattr(image, "filename", None) or "The image"):
+            image.load()
         return prepared(image, to_grey)
 
 

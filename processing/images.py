@@ -70,7 +70,7 @@ def prepared(
     full = full or full_size(image)
     if 0 in full:
         raise InputError(f"The image is empty: it has {image.width} × {image.height} pixels.")
-    was_16_bits = any(";16" in str(tile) for tile in getattr(image, "tile", ()))
+    was_16_bits = any(";16" in str(tile) for tile in getattr(image, "tile", ()))  # gone when it is decoded
     image.load()
     size = _fewer_pixels(image.size, most_pixels)
     white = _white(image, was_16_bits)

@@ -219,3 +219,11 @@ def test_every_listed_format_is_read(tmp_path):
             stripes().convert("RGB").save(tmp_path / "a", name)
             opened = np.asarray(open_image(tmp_path / "a"), dtype=float)
             assert np.abs(opened - np.asarray(stripes(), dtype=float)).mean() < 4, name
+
+
+def test_a_damaged_image_that_pillow_has_not_decoded_yet(tmp_path, recognizer):
+    Image.effect_noise((300, 40), 50).save(tmp_path / "line.png")
+    (tmp_path / "line.png").write_bytes((tmp_path / "line.png").read_bytes()[:3000])
+    with Image.open(tmp_path / "line.png") as image:
+        (reading,) = recognizer.read([image])
+    assert "line.png: the image is damaged" in reading.error

@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 from transformers import PreTrainedConfig, ProcessorMixin, VisionEncoderDecoderModel
 
+from processing.image_files import naming
 from processing.images import array_to_image, as_numpy, open_image, prepared, to_rgb
 
 from ..errors import InputError
@@ -45,6 +46,8 @@ class VisionEncoderDecoderFamily(Family):
         if hasattr(image, "shape"):
             image = array_to_image(as_numpy(image))
         if isinstance(image, Image.Image):
+            with naming(getattr(image, "filename", None) or "The image"):
+                image.load()
             return prepared(image, to_rgb)
         return open_image(image, convert=to_rgb)
 
