@@ -73,8 +73,8 @@ class LineProcessor(ProcessorMixin):
         """
         Args:
             images: One line image or a list of them: file names, URLs, Base64, bytes, opened files, Pillow images,
-                arrays, tensors, or images that `datasets` did not decode. Or a list of rows of a data set, dicts with `image` and `text`: so the
-                processor is a `data_collator`.
+                arrays, tensors, or images that `datasets` did not decode. Or a list of rows of a data set, dicts with
+                `image` and `text`: so the processor is a `data_collator`.
             text (`str` or `list[str]`): Ground truth of the lines.
 
         Returns:
