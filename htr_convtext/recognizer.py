@@ -168,6 +168,8 @@ def load_recognizer(
     Raises:
         InputError: names the model, device, decoder or language model that cannot be used.
     """
+    if language_model is not None and decoder not in (None, "lm"):
+        raise InputError(f"{language_model}: only the decoder lm reads with a language model; leave out one of the two.")
     model, processor = load_model(source)
     if language_model is not None:
         stored, name = getattr(processor, "language_models", None), Path(language_model).stem
