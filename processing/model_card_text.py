@@ -97,8 +97,8 @@ def _language_models(facts: ModelFacts) -> list[str]:
         return []
     names = ", ".join(f"`{name}`" for name in facts.language_models)
     return [
-        f"Language models of characters that it reads with: {names} (in `language_models/`; they need flashlight-text). "
-        "`--decoder greedy` reads without any."
+        f"Language models of characters that it reads with: {names} (in `language_models/`; they need "
+        "flashlight-text). `--decoder greedy` reads without any."
     ]
 
 
@@ -160,8 +160,8 @@ def results_section(facts: ModelFacts) -> list[str]:
         parts.append("*greedy*: the best class of each frame, without language model or search (`--decoder greedy`).")
     if any((result.decoder or "").startswith("lm") for result in facts.results):
         parts.append(
-            "*lm*: with a language model. It helps most where its text is of the collections that are measured, as their "
-            "training transcriptions are; on other collections expect less of it."
+            "*lm*: with a language model. It helps most where its text is of the collections that are measured, as "
+            "their training transcriptions are; on other collections expect less of it."
         )
     if facts.commands:
         parts += ["Measured with", _fenced("\n".join(facts.commands), "sh")]
