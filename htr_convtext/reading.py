@@ -27,6 +27,7 @@ class LineReading:
         confidence: The probabilities that its words and the whole line are right, and the errors to expect, if the
             model is calibrated for the decoder (`htr tune`); then the scores of characters are such probabilities too.
         error: Why the image could not be read.
+        greedy: What the best class of each frame gives, where the text comes of another decoder of frames.
     """
 
     text: str
@@ -34,3 +35,4 @@ class LineReading:
     characters: tuple[Character, ...] = ()
     confidence: LineConfidence | None = None
     error: str | None = None
+    greedy: str | None = None

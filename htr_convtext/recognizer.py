@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from transformers import PreTrainedModel, ProcessorMixin
 from processing.ctc import LineFrames, decode_page
 from processing.model_facts import ModelFacts
 
-from .decoding import Decoder, LanguageModels, SearchSettings
+from .decoding import Decoder, LanguageModels, SearchSettings, decode_greedily
 from .errors import InputError
 from .families import family_of
 from .loading import load_model, quiet_loading
@@ -141,7 +142,14 @@ class Recognizer:
         for group in groups.values():
             found = decode_page(self.decoder, [frames[index].probabilities for index in group])
             for index, hypotheses in zip(group, found, strict=True):
-                yield index, _reading(self.processor.read_frames(frames[index], hypotheses, self.decoder))
+                reading = _reading(self.processor.read_frames(frames[index], hypotheses, self.decoder))
+                yield index, replace(reading, greedy=self._read_greedily(frames[index]))
+
+    def _read_greedily(self, frames: LineFrames) -> str | None:
+        """To measure what the decoder brings; `None` if it is greedy itself."""
+        if self.decoder is decode_greedily:
+            return None
+        return self.processor.tokenizer.decode(frames.probabilities.argmax(-1).tolist())
 
     @torch.inference_mode()
     def _write(self, images: list[Image.Image]) -> list[LineReading]:
@@ -168,6 +176,8 @@ def load_recognizer(
     Raises:
         InputError: names the model, device, decoder or language model that cannot be used.
     """
+    if language_model is not None and decoder not in (None, "lm"):
+        raise InputError(f"{language_model}: only the decoder lm reads with a language model; leave one of them out.")
     model, processor = load_model(source)
     if language_model is not None:
         stored, name = getattr(processor, "language_models", None), Path(language_model).stem

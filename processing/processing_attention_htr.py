@@ -149,6 +149,7 @@ class AttentionHTRProcessor(LineProcessor):
                 "The score of a word is the mean probability of its characters, not that of the word being right.",
             ),
             tags=("htr", "handwriting", "word-recognition", "attention" if has_attention else "ctc", "attention-htr"),
+            language_models=self.language_model_names,
         )
 
 

@@ -108,6 +108,7 @@ class HTRConvTextProcessor(LineProcessor):
                 "The score of a line is the mean probability of its characters, not that of the line being right.",
             ),
             tags=("htr", "handwriting", "ctc", model.config.model_type.replace("_", "-")),
+            language_models=self.language_model_names,
         )
 
 

@@ -106,6 +106,10 @@ class LineProcessor(ProcessorMixin):
     def model_input_names(self) -> list[str]:
         return [*self.image_processor.model_input_names, "labels"]
 
+    @property
+    def language_model_names(self) -> tuple[str, ...]:
+        return tuple(sorted(self.language_models.files)) if self.language_models else ()
+
     def decoder(self, name: str | None = None, language: str | None = None) -> Decoder:
         """
         What makes text of the probabilities of frames (CTC): `"greedy"`, `"beam"`, or `"lm"`, with a language model;

@@ -106,6 +106,14 @@ def test_the_decoder_can_be_chosen(model_folder, tmp_path):
     assert scores["greedy"] != scores["beam"]
 
 
+def test_what_greedy_decoding_gives_is_known_beside_another_decoder(model_folder):
+    images = [draw_line(text) for text in ("some text", "no", "lines of writing")]
+    greedy, beam = (list(load_recognizer(model_folder, "cpu", decoder).read(images)) for decoder in ("greedy", "beam"))
+    assert [reading.greedy for reading in greedy] == [None] * 3
+    assert [reading.greedy for reading in beam] == [reading.text for reading in greedy]
+    assert [reading.text for reading in beam] != [reading.text for reading in greedy]
+
+
 @pytest.mark.parametrize(
     ("script", "arguments", "message"),
     [

@@ -7,8 +7,9 @@ Examples:
 
 With --output the folder gets predictions.jsonl (written while it reads), report.json and report.html: micro and macro
 CER, WER under three tokenisers, lines without error, 95 %% intervals by bootstrap over writers or pages, kinds of
-errors, calibration and the worst lines. Ground truth and reading both go through the text policy of the model;
-characters outside its charset are errors. `htr compare` puts several of such folders side by side.
+errors, calibration and the worst lines. With another decoder than greedy, such as a language model, the figures of
+greedy decoding of the same lines stand beside its own. Ground truth and reading both go through the text policy of the
+model; characters outside its charset are errors. `htr compare` puts several of such folders side by side.
 """
 
 import argparse

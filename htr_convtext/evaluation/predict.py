@@ -22,7 +22,7 @@ class Prediction:
     Ground truth and reading of one line, both through the same text policy.
 
     `source` and `index`, the name of the set and the row in it, tell which line it is. An unreadable image is read as
-    nothing, with a score of 0 and the `error`.
+    nothing, with a score of 0 and the `error`. `greedy` is what `LineReading.greedy` is.
     """
 
     source: str
@@ -34,6 +34,7 @@ class Prediction:
     page: str | None = None
     writer: str | None = None
     error: str | None = None
+    greedy: str | None = None
 
     @cached_property
     def pieces(self) -> list[Piece]:
@@ -94,6 +95,7 @@ def predict_lines(
             page=None if page in (None, "") else str(page),
             writer=None if writer in (None, "") else str(writer),
             error=reading.error,
+            greedy=None if reading.greedy is None else policy(reading.greedy),
         )
 
 
