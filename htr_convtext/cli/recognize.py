@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from htr_convtext.reading import LineReading
 
-from .arguments import add_model, add_reading, new_parser, open_output, open_recognizer
+from .arguments import add_models, add_reading, new_parser, open_output, open_recognizer
 
 
 def parse(words: list[str], prog: str) -> argparse.Namespace:
@@ -25,7 +25,7 @@ def parse(words: list[str], prog: str) -> argparse.Namespace:
     parser.add_argument(
         "images", nargs="+", metavar="IMAGE_OR_FOLDER", help="images of single lines, or folders of them"
     )
-    add_model(parser)
+    add_models(parser)
     parser.add_argument(
         "--format",
         choices=("text", "jsonl"),
