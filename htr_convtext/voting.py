@@ -6,12 +6,15 @@ Reduction (ROVER)", ASRU 1997) on characters: the readings are aligned one after
 each with what every reading has there, a character or nothing, and at each place one choice wins.
 """
 
+import math
 import unicodedata
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import tee
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from .errors import InputError
 from .reading import Character, LineReader, LineReading
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 # Chosen on validation lines: docs/voting.md.
 VOTES = 0.3
 NOTHING = 0.6
-PIXEL = 1e-5  # what a pixel between two characters costs: between alignments of as few edits the nearest is taken
+EDIT = 1_000_000  # what an edit costs in pixels between aligned characters: more than there are in any line
 
 
 @dataclass(frozen=True)
@@ -91,21 +94,19 @@ def _signs(reading: LineReading) -> list[_Sign]:
 
 def _align(places: Sequence[_Place], number: int, signs: Sequence[_Sign]) -> list[_Place]:
     """
-    The places of `number` readings and another: an alignment with the fewest edits, in the mean over these readings.
+    The places of `number` readings and another, in the alignment with the fewest edits between it and these readings,
+    of those with as few the one whose signs are least apart.
     """
-    if not number:
-        return [[sign] for sign in signs]
-    # costs[i][j]: of the first i places with the first j signs. To add a sign costs 1.
-    left_out = [sum(choice is not None for choice in place) / number for place in places]
-    costs = [[float(j) for j in range(len(signs) + 1)]]
-    for place, skip in zip(places, left_out, strict=True):
-        above, row = costs[-1], [costs[-1][0] + skip]
-        for j, sign in enumerate(signs):
-            row.append(min(above[j] + _difference(place, sign), above[j + 1] + skip, row[j] + 1))
-        costs.append(row)
+    different, left_out = _costs(places, number, signs)
+    added = EDIT * number * np.arange(len(signs) + 1)
+    costs = [added]  # costs[i][j]: of the first i places with the first j signs
+    for row, skip in zip(different, left_out, strict=True):
+        best = costs[-1] + skip
+        best[1:] = np.minimum(best[1:], costs[-1][:-1] + row)
+        costs.append(np.minimum.accumulate(best - added) + added)
     aligned, i, j = [], len(places), len(signs)
     while i or j:
-        if i and j and costs[i][j] == costs[i - 1][j - 1] + _difference(places[i - 1], signs[j - 1]):
+        if i and j and costs[i][j] == costs[i - 1][j - 1] + different[i - 1][j - 1]:
             i, j = i - 1, j - 1
             aligned.append([*places[i], signs[j]])
         elif i and costs[i][j] == costs[i - 1][j] + left_out[i - 1]:
@@ -117,13 +118,21 @@ def _align(places: Sequence[_Place], number: int, signs: Sequence[_Sign]) -> lis
     return aligned[::-1]
 
 
-def _difference(place: _Place, sign: _Sign) -> float:
-    """The share of readings that have another character at a place, or none, and how far away it is."""
-    share = sum(choice is None or choice.char != sign.char for choice in place) / len(place)
-    spans = [choice.span for choice in place if choice and choice.span]
-    if not spans or not sign.span:
-        return share
-    return share + PIXEL * abs(sum(spans[0]) - sum(sign.span)) / 2
+def _costs(places: Sequence[_Place], number: int, signs: Sequence[_Sign]) -> tuple[np.ndarray, np.ndarray]:
+    """Whole numbers: what it costs to give a sign to a place, `(places, signs)`, and to give it none, `(places,)`."""
+    codes = {sign.char: code for code, sign in enumerate(signs)}
+    own = np.array([codes[sign.char] for sign in signs], dtype=int)
+    theirs = [[codes.get(choice.char, -1) if choice else -2 for choice in place] for place in places]
+    theirs = np.array(theirs, dtype=int).reshape(len(places), number)
+    distances = np.abs(np.subtract.outer([_middle(place) for place in places], [_middle([sign]) for sign in signs]))
+    different = EDIT * (theirs[:, :, None] != own).sum(1) + np.nan_to_num(distances).astype(int)
+    return different, EDIT * (theirs > -2).sum(1)
+
+
+def _middle(place: _Place) -> float:
+    """The pixel column in the middle of a place; NaN where that is not known."""
+    middles = [sum(choice.span) / 2 for choice in place if choice and choice.span]
+    return fmean(middles) if middles else math.nan
 
 
 def _winner(place: _Place, votes: float, nothing: float) -> _Sign | None:
