@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 
 # Chosen on validation lines: docs/voting.md.
-VOTES = 0.3
-NOTHING = 0.6
+VOTES = 0.4
+NOTHING = 0.4
 EDIT = 1_000_000  # what an edit costs in pixels between aligned characters: more than there are in any line
 
 

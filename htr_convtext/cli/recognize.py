@@ -4,6 +4,7 @@ Examples:
     %(prog)s examples
     %(prog)s line1.png line2.jpg --format jsonl --output lines.jsonl
     %(prog)s scans --model my_model --lm my_archive.klm --batch-size 32
+    %(prog)s scans --model bundled --model my_model
 
 An image holds one line. A folder stands for all images in it. A file that cannot be read is reported and left out; the
 exit code is then 1.
