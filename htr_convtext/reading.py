@@ -1,8 +1,14 @@
-"""What was read in the image of a line."""
+"""What was read in the image of a line, and what reads it."""
 
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 from processing.confidence import LineConfidence
+
+
+if TYPE_CHECKING:
+    from .data.text_policy import TextPolicy
 
 
 @dataclass(frozen=True)
@@ -36,3 +42,30 @@ class LineReading:
     confidence: LineConfidence | None = None
     error: str | None = None
     greedy: str | None = None
+
+
+class LineReader(Protocol):
+    """
+    What reads lines: a `Recognizer`, or several of them (`VotingRecognizer`).
+
+    Attributes:
+        source: Where the model comes from, a folder or Hub id; `None` of one that was never saved.
+        decoder_name: What makes text of what the network sees.
+        text_policy: The form of the texts that it writes.
+        charset: The characters that it can write, or `None` if that cannot be told.
+    """
+
+    source: str | None
+    decoder_name: str
+
+    @property
+    def text_policy(self) -> "TextPolicy": ...
+
+    @property
+    def charset(self) -> str | None: ...
+
+    def read(
+        self, images: Iterable[Any], batch_size: int = 8, pages: Iterable[Hashable] | None = None
+    ) -> Iterator[LineReading]:
+        """The reading of each image, in their order; `pages` has the page that each is of."""
+        ...

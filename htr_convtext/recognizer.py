@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, ProcessorMixin
 from processing.ctc import LineFrames, decode_page
 from processing.model_facts import ModelFacts
 
+from .data.text_policy import TextPolicy
 from .decoding import Decoder, LanguageModels, SearchSettings, decode_greedily
 from .errors import InputError
 from .families import family_of
@@ -68,6 +69,16 @@ class Recognizer:
         if language is not None:
             self.decoder_name += f": {language}"
         self.source = source or model.name_or_path or None
+
+    @property
+    def text_policy(self) -> TextPolicy:
+        """The policy stored with the model, or the default one."""
+        return TextPolicy.of(self.processor.tokenizer)
+
+    @property
+    def charset(self) -> str | None:
+        """The characters that the model can write, or `None` if that cannot be told."""
+        return self.family.charset(self.processor)
 
     def read(
         self, images: Iterable[Any], batch_size: int = 8, pages: Iterable[Hashable] | None = None

@@ -106,7 +106,7 @@ def align_lines(
         InputError: if the model reads otherwise.
     """
     check_frames(recognizer)
-    policy = TextPolicy.of(recognizer.processor.tokenizer)
+    policy = recognizer.text_policy
     lines = iter(lines)
     while ahead := [(image, policy(text)) for image, text in islice(lines, BATCHES_AHEAD * batch_size)]:
         opened: dict[int, Image.Image] = {}

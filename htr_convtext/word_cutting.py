@@ -11,7 +11,7 @@ from datasets import Dataset, Features, Image, Value
 from PIL import Image as PILImage
 from tqdm import tqdm
 
-from .data import DataReport, TextPolicy, load_lines
+from .data import DataReport, load_lines
 from .data.preparation import new_folder, write_data_set
 from .errors import InputError
 from .reading import Character
@@ -48,7 +48,7 @@ def cut_words(
     """
     check_frames(recognizer)
     output, sources = new_folder(output), list(sources)
-    policy = TextPolicy.of(recognizer.processor.tokenizer)
+    policy = recognizer.text_policy
     report = DataReport()
     report.notes = [
         f"Words of the lines of {', '.join(map(str, sources))}, cut by {recognizer.source or 'a model'}",

@@ -9,7 +9,7 @@ from htr_convtext.errors import InputError
 
 
 if TYPE_CHECKING:
-    from htr_convtext.recognizer import Recognizer
+    from htr_convtext.reading import LineReader
 
 
 # Named here, for to import the decoders takes longer than to show a help text.
@@ -44,6 +44,17 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="DIR", help="model folder or Hub id (default: the bundled model)")
 
 
+def add_models(parser: argparse.ArgumentParser) -> None:
+    """`--model`, once or several times; `open_recognizer` opens them."""
+    parser.add_argument(
+        "--model",
+        action="append",
+        metavar="DIR",
+        help="model folder or Hub id (default: the bundled model); of several, each after a --model of its own, the "
+        "readings vote on each character, the first model deciding between equal votes",
+    )
+
+
 def add_reading(parser: argparse.ArgumentParser, batch_size: int = 8) -> None:
     """`--decoder`, `--lm`, `--language`, `--batch-size` and `--device`: how a model reads."""
     parser.add_argument(
@@ -64,18 +75,26 @@ def add_reading(parser: argparse.ArgumentParser, batch_size: int = 8) -> None:
     parser.add_argument("--device", help="cpu, cuda, cuda:1, mps … (default: an accelerator if there is one)")
 
 
-def open_recognizer(settings: argparse.Namespace) -> "Recognizer":
+def open_recognizer(settings: argparse.Namespace) -> "LineReader":
     """
-    What `add_model` and `add_reading` asked for.
+    What `add_models` and `add_reading` asked for.
 
     Raises:
         InputError: names the model, device, decoder or language model that cannot be used.
     """
     from htr_convtext.recognizer import load_recognizer
+    from htr_convtext.voting import VotingRecognizer
 
     if settings.lm and settings.language:
         raise InputError("Give --lm or --language, not both: --language chooses among those of the model.")
-    return load_recognizer(settings.model, settings.device, settings.decoder, settings.language, settings.lm)
+    models = settings.model or [None]
+    for model in models:
+        if models.count(model) > 1:
+            raise InputError(f"{model} is given twice; a vote needs different models.")
+    recognizers = [
+        load_recognizer(model, settings.device, settings.decoder, settings.language, settings.lm) for model in models
+    ]
+    return recognizers[0] if len(recognizers) == 1 else VotingRecognizer(recognizers)
 
 
 def add_source_options(parser: argparse.ArgumentParser) -> None:

@@ -18,12 +18,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from .arguments import add_model, add_reading, new_parser, open_recognizer, picture_file
+from .arguments import add_models, add_reading, new_parser, open_recognizer, picture_file
 
 
 def parse(words: list[str], prog: str) -> argparse.Namespace:
     parser = new_parser(prog, __doc__)
-    add_model(parser)
+    add_models(parser)
     parser.add_argument(
         "--data",
         nargs="+",
@@ -61,7 +61,7 @@ def run(settings: argparse.Namespace) -> int:
     if not sets:
         raise InputError(f"none of the data sets has lines in a {settings.split} split.")
 
-    model = settings.model or "bundled"
+    model = recognizer.source
     if recognizer.decoder_name != "greedy":
         model += f", {recognizer.decoder_name}"
     with tqdm(total=sum(map(len, sets.values())), unit="line", file=sys.stderr, disable=None) as progress:

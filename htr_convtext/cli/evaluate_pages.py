@@ -18,13 +18,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from .arguments import add_model, add_reading, new_parser, open_recognizer
+from .arguments import add_models, add_reading, new_parser, open_recognizer
 
 
 def parse(words: list[str], prog: str) -> argparse.Namespace:
     parser = new_parser(prog, __doc__)
     parser.add_argument("pages", nargs="+", metavar="PAGE_OR_FOLDER", help="PAGE-XML or ALTO files, or folders of them")
-    add_model(parser)
+    add_models(parser)
     parser.add_argument("--output", metavar="FILE", help="write the counts here as JSON")
     add_reading(parser)
     parser.set_defaults(prog=prog)

@@ -4,6 +4,7 @@ Examples:
     %(prog)s examples
     %(prog)s line1.png line2.jpg --format jsonl --output lines.jsonl
     %(prog)s scans --model my_model --lm my_archive.klm --batch-size 32
+    %(prog)s scans --model bundled --model my_model
 
 An image holds one line. A folder stands for all images in it. A file that cannot be read is reported and left out; the
 exit code is then 1.
@@ -17,7 +18,7 @@ from tqdm import tqdm
 
 from htr_convtext.reading import LineReading
 
-from .arguments import add_model, add_reading, new_parser, open_output, open_recognizer
+from .arguments import add_models, add_reading, new_parser, open_output, open_recognizer
 
 
 def parse(words: list[str], prog: str) -> argparse.Namespace:
@@ -25,7 +26,7 @@ def parse(words: list[str], prog: str) -> argparse.Namespace:
     parser.add_argument(
         "images", nargs="+", metavar="IMAGE_OR_FOLDER", help="images of single lines, or folders of them"
     )
-    add_model(parser)
+    add_models(parser)
     parser.add_argument(
         "--format",
         choices=("text", "jsonl"),

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from htr_convtext.documents.formats import PRINTABLE, SUFFIXES
 from htr_convtext.transcription.hooks import JobHooks
 
-from .arguments import add_model, add_reading, new_parser, open_recognizer
+from .arguments import add_models, add_reading, new_parser, open_recognizer
 
 
 def parse(words: list[str], prog: str) -> argparse.Namespace:
@@ -38,7 +38,7 @@ def parse(words: list[str], prog: str) -> argparse.Namespace:
         "--overwrite", action="store_true", help="do again what is written already, as after a change of the input"
     )
     parser.add_argument("--find-lines", action="store_true", help="find the lines, also where XML files have them")
-    add_model(parser)
+    add_models(parser)
     add_reading(parser)
     parser.set_defaults(prog=prog)
     settings = parser.parse_args(words)

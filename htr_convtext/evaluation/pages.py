@@ -6,10 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from htr_convtext.data.text_policy import TextPolicy
 from htr_convtext.documents import Document, Page, PageImages, PageLine, in_pixels, read_page
 from htr_convtext.errors import InputError
-from htr_convtext.recognizer import Recognizer
+from htr_convtext.reading import LineReader
 from htr_convtext.transcription import transcribe_image
 
 from .metrics import count_lines
@@ -113,7 +112,7 @@ def measure_page(truth: Page, found: Page, given: Page, normalize: Callable[[str
 
 
 def measure_documents(
-    documents: Iterable[Document], recognizer: Recognizer, batch_size: int = 8
+    documents: Iterable[Document], recognizer: LineReader, batch_size: int = 8
 ) -> tuple[dict[str, PageMeasure], list[str]]:
     """
     Reads pages with ground truth, with lines that are found and with those of the ground truth, and compares them.
@@ -127,7 +126,7 @@ def measure_documents(
     Raises:
         InputError: if what finds lines is not installed.
     """
-    policy = TextPolicy.of(recognizer.processor.tokenizer)
+    policy = recognizer.text_policy
     measures: dict[str, PageMeasure] = {}
     left_out: list[str] = []
     for document in documents:

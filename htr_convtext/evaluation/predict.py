@@ -11,7 +11,7 @@ from datasets import Dataset
 
 from htr_convtext.data import TextPolicy, load_lines
 from htr_convtext.errors import InputError
-from htr_convtext.recognizer import Recognizer
+from htr_convtext.reading import LineReader
 
 from .alignment import Piece, differences
 
@@ -73,7 +73,7 @@ def load_sets(sources: Iterable[str | os.PathLike], split: str) -> dict[str, Dat
 
 
 def predict_lines(
-    recognizer: Recognizer, source: str, lines: Dataset, policy: TextPolicy, batch_size: int = 16
+    recognizer: LineReader, source: str, lines: Dataset, policy: TextPolicy, batch_size: int = 16
 ) -> Iterator[Prediction]:
     """
     Reads `lines` (columns `image`, not decoded, and `text`; `page` and `writer` if known) in their order.

@@ -13,7 +13,7 @@ from PIL import Image
 
 from htr_convtext.data import TextPolicy
 from htr_convtext.errors import InputError
-from htr_convtext.recognizer import Recognizer
+from htr_convtext.reading import LineReader
 from processing.images import open_image
 
 from .measures import measure
@@ -60,7 +60,7 @@ class Evaluation:
 
 
 def evaluate(
-    recognizer: Recognizer,
+    recognizer: LineReader,
     sets: Mapping[str, Dataset],
     *,
     model: str = "bundled",
@@ -83,7 +83,7 @@ def evaluate(
     Raises:
         InputError: if there are no lines.
     """
-    policy = policy or TextPolicy.of(recognizer.processor.tokenizer)
+    policy = policy or recognizer.text_policy
     folder, predictions = Path(output) if output else None, []
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
@@ -99,8 +99,7 @@ def evaluate(
                 if on_line:
                     on_line(prediction)
 
-    charset = recognizer.family.charset(recognizer.processor)
-    report = {"model": model, "split": split, **measure(predictions, policy, charset)}
+    report = {"model": model, "split": split, **measure(predictions, policy, recognizer.charset)}
     evaluation = Evaluation(sets, predictions, report)
     if folder:
         text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"

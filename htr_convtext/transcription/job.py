@@ -14,7 +14,7 @@ from htr_convtext.documents.formats import format_pages, write_whole
 from htr_convtext.documents.page import Page
 from htr_convtext.documents.xml_reader import read_page
 from htr_convtext.errors import InputError
-from htr_convtext.recognizer import Recognizer
+from htr_convtext.reading import LineReader
 
 from .hooks import JobHooks
 from .kept_pages import KeptPages
@@ -64,7 +64,7 @@ class TranscriptionJob:
     def __init__(
         self,
         plan: OutputPlan,
-        recognizer: Recognizer,
+        recognizer: LineReader,
         segmenter: Segmenter | None = None,
         batch_size: int = 8,
         hooks: JobHooks | None = None,

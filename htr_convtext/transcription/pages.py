@@ -11,15 +11,15 @@ from htr_convtext.documents.layout import in_pixels
 from htr_convtext.documents.page import Page, PageLine, Word
 from htr_convtext.documents.page_images import PageImages
 from htr_convtext.errors import InputError
-from htr_convtext.reading import Character, LineReading
-from htr_convtext.recognizer import Recognizer, load_recognizer
+from htr_convtext.reading import Character, LineReader, LineReading
+from htr_convtext.recognizer import load_recognizer
 
 from .segmentation import Segmenter, default_segmenter
 
 
 def transcribe(
     path: str | os.PathLike,
-    recognizer: Recognizer | None = None,
+    recognizer: LineReader | None = None,
     layout: Page | None = None,
     segmenter: Segmenter | None = None,
     number: int = 1,
@@ -49,7 +49,7 @@ def transcribe(
 
 def transcribe_image(
     image: Image.Image,
-    recognizer: Recognizer | None = None,
+    recognizer: LineReader | None = None,
     layout: Page | None = None,
     segmenter: Segmenter | None = None,
     batch_size: int = 8,
