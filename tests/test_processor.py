@@ -57,7 +57,7 @@ def test_score_of_an_empty_reading(processor):
     logits[..., 0] = 5
     (line,) = processor.post_process_text_recognition(HTRConvTextForCTCOutput(logits=logits))
     assert line["text"] == ""
-    assert line["score"] == pytest.approx(logits.softmax(-1)[0, 0, 0].item())
+    assert line["score"] == 0  # the blanks are sure, but not that nothing is written there
 
 
 # --- pipeline ---

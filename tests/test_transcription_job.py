@@ -13,6 +13,7 @@ from PIL import Image
 from htr_convtext.documents import PageImages, Region, read_page
 from htr_convtext.documents.files import find_documents
 from htr_convtext.documents.xml_writer import to_xml
+from htr_convtext.reading import Reader
 from htr_convtext.transcription import (
     JobCounts,
     JobHooks,
@@ -219,12 +220,12 @@ def test_a_document_goes_on_where_it_stopped(page, tmp_path):
     small.save(tmp_path / "two.tif", save_all=True, append_images=[small.rotate(180)])
     command = ("transcribe.py", tmp_path / "two.tif", "--format", "jsonl", "--output", tmp_path)
     target = tmp_path / "two.jsonl"
-    kept = KeptPages(target, "bundled", "lm")
+    kept = KeptPages(target, Reader("bundled", "lm"))
     kept.put(page)
     kept.put(replace(page, number=2))
     assert kept.get(2, newer_than=tmp_path / "two.tif") == replace(page, number=2)
-    assert KeptPages(target, "other", "lm").get(2, newer_than=tmp_path / "two.tif") is None
-    assert KeptPages(target, "bundled", "beam").get(2, newer_than=tmp_path / "two.tif") is None
+    assert KeptPages(target, Reader("other", "lm")).get(2, newer_than=tmp_path / "two.tif") is None
+    assert KeptPages(target, Reader("bundled", "beam")).get(2, newer_than=tmp_path / "two.tif") is None
     (kept.folder / "0002.json").unlink()
     done = call_script(*command)
     assert "1 pages" in done.stderr
