@@ -14,7 +14,7 @@ def now() -> str:
     return datetime.now(timezone.utc).replace(microsecond=0, tzinfo=None).isoformat()
 
 
-def add_child(parent: etree._Element, name: str, **attributes: str) -> etree._Element:
+def add_child(parent: etree._Element, name: str, /, **attributes: str) -> etree._Element:
     """A new last element within another, of its namespace if it has one."""
     namespace = etree.QName(parent).namespace
     return etree.SubElement(parent, f"{{{namespace}}}{name}" if namespace else name, **attributes)

@@ -146,7 +146,7 @@ def _fill_page_xml(element: etree._Element, line: PageLine, scale: Callable[[Poi
         _add_page_xml_points(word_element, "Coords", scale(word.polygon))
         _add_page_xml_text(word_element, word.text, word.score)
         added.append(word_element)
-    added.append(_add_page_xml_text(element, line.text, line.score))
+    added.append(_add_page_xml_text(element, line.text, line.certainty))
     for offset, child in enumerate(added):
         element.insert(place + offset, child)
 
@@ -161,10 +161,10 @@ def _mark_page_xml(element: etree._Element, line: PageLine, min_confidence: floa
         element.set("custom", " ".join(filter(None, marks)))
 
 
-def _add_page_xml_text(parent: etree._Element, text: str, score: float | None) -> etree._Element:
+def _add_page_xml_text(parent: etree._Element, text: str, conf: float | None) -> etree._Element:
     element = add_child(parent, "TextEquiv")
-    if score is not None:
-        element.set("conf", f"{score:.4f}")
+    if conf is not None:
+        element.set("conf", f"{conf:.4f}")
     add_child(element, "Unicode").text = text
     return element
 
