@@ -51,6 +51,11 @@ class PageLine:
         """The probability that the whole line is right, if the model is calibrated, else the score."""
         return self.score if self.confidence is None else self.confidence.line
 
+    @property
+    def was_read_as_nothing(self) -> bool:
+        """Whether a reader, not a person, found that it is empty."""
+        return not self.text and self.certainty is not None and self.certainty < 1
+
     def doubtful_parts(self, min_confidence: float) -> list[tuple[int, int]]:
         """
         The words whose score is below `min_confidence`, by their first and end in the text; all of a line without words

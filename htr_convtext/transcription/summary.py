@@ -45,7 +45,7 @@ class ReadingSummary:
         Args:
             name: Tells it apart from all others.
         """
-        self.empty += sum(line.score is not None and not line.text for line in page.lines)
+        self.empty += sum(line.was_read_as_nothing for line in page.lines)
         if page.expected_cer is None:
             return
         # Without the characters: there may be very many lines.
