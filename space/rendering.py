@@ -56,10 +56,9 @@ def draw_page(image: Image.Image, page: Page, selected: str | None, min_confiden
         points = [(x * scale, y * scale) for x, y in line.polygon]
         pen.polygon(points, fill=(*colour, 70 if line.id == selected else 28))
         pen.line([*points, points[0]], fill=(*colour, 255), width=4 if line.id == selected else 2)
-        for word in line.words:
-            if word.score < min_confidence:
-                doubted = (*ImageColor.getrgb(DOUBTED), 110)
-                pen.polygon([(x * scale, y * scale) for x, y in word.polygon], fill=doubted)
+    doubted = (*ImageColor.getrgb(DOUBTED), 110)
+    for word in (word for line in page.lines for word in line.words if word.score < min_confidence):
+        pen.polygon([(x * scale, y * scale) for x, y in word.polygon], fill=doubted)
     return Image.alpha_composite(drawn.convert("RGBA"), layer).convert("RGB")
 
 
