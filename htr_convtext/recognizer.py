@@ -11,7 +11,9 @@ import torch
 from PIL import Image
 from transformers import PreTrainedModel, ProcessorMixin
 
+from processing.confidence import Calibration
 from processing.ctc import LineFrames, decode_page
+from processing.language_models import decoder_name
 from processing.model_facts import ModelFacts
 
 from .data.text_policy import TextPolicy
@@ -19,7 +21,7 @@ from .decoding import Decoder, LanguageModels, SearchSettings, decode_greedily
 from .errors import InputError
 from .families import family_of
 from .loading import load_model, quiet_loading
-from .reading import Character, LineReading
+from .reading import Character, LineReading, Provenance
 
 
 BATCHES_AHEAD = 16
@@ -79,6 +81,16 @@ class Recognizer:
     def charset(self) -> str | None:
         """The characters that the model can write, or `None` if that cannot be told."""
         return self.family.charset(self.processor)
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What makes the scores of readings probabilities of being right, if the model has it for the decoder."""
+        return getattr(self.processor, "calibrations", {}).get(decoder_name(self.decoder))
+
+    @property
+    def provenance(self) -> Provenance:
+        """What reads, by name, to be written beside what was read."""
+        return Provenance(self.source, self.decoder_name, self.calibration and self.calibration.id)
 
     def read(
         self, images: Iterable[Any], batch_size: int = 8, pages: Iterable[Hashable] | None = None
@@ -211,7 +223,7 @@ def _batched(
 
 def _reading(line: Mapping[str, Any]) -> LineReading:
     characters = tuple(Character(**each) for each in line["characters"])
-    return LineReading(line["text"], line["score"], characters, line.get("confidence"))
+    return LineReading(line["text"], line["score"], characters, line.get("confidence"), line.get("alternatives", ()))
 
 
 def find_images(paths: Iterable[str | os.PathLike]) -> list[str]:

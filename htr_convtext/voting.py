@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import InputError
-from .reading import Character, LineReader, LineReading
+from .reading import Character, LineReader, LineReading, Provenance
 
 
 if TYPE_CHECKING:
@@ -185,10 +185,13 @@ class VotingRecognizer:
         source, decoder_name: Those of the recognisers, joined.
         text_policy: That of the first.
         charset: The characters that any of them can write; `None` if that cannot be told of one of them.
+        calibration: None: it is of one model and one decoder.
 
     Raises:
         InputError: if there are none.
     """
+
+    calibration = None
 
     def __init__(self, recognizers: Sequence[LineReader], votes: float = VOTES, nothing: float = NOTHING):
         if not recognizers:
@@ -198,6 +201,10 @@ class VotingRecognizer:
         sources, decoders = zip(*((each.source, each.decoder_name) for each in recognizers), strict=True)
         self.source = None if None in sources else " + ".join(sources)
         self.decoder_name = decoders[0] if len(set(decoders)) == 1 else " + ".join(decoders)
+
+    @property
+    def provenance(self) -> Provenance:
+        return Provenance(self.source, self.decoder_name)
 
     @property
     def text_policy(self) -> "TextPolicy":

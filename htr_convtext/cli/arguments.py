@@ -32,6 +32,14 @@ def positive_int(text: str) -> int:
     return value
 
 
+def probability(text: str) -> float:
+    """A number from 0 to 1, for `add_argument(type=...)`."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 1, got {text}")
+    return value
+
+
 def picture_file(text: str) -> str:
     """The name of a picture to write, for `add_argument(type=...)`: a wrong one is told before the work is done."""
     if not text.lower().endswith(PICTURES):
@@ -73,6 +81,26 @@ def add_reading(parser: argparse.ArgumentParser, batch_size: int = 8) -> None:
         "--batch-size", type=positive_int, default=batch_size, help="lines read at once (default: %(default)s)"
     )
     parser.add_argument("--device", help="cpu, cuda, cuda:1, mps … (default: an accelerator if there is one)")
+
+
+def add_min_confidence(parser: argparse.ArgumentParser) -> None:
+    """`--min-confidence`; see `warn_of_scores`."""
+    parser.add_argument(
+        "--min-confidence",
+        type=probability,
+        metavar="P",
+        help="mark words, and lines in which nothing was read, whose probability of being right is below P, 0 to 1",
+    )
+
+
+def warn_of_scores(settings: argparse.Namespace, recognizer: "LineReader") -> None:
+    """Says so if `--min-confidence` cannot mean a probability."""
+    if settings.min_confidence is not None and recognizer.calibration is None:
+        print(
+            f"{settings.prog}: the model is not calibrated for the decoder {recognizer.decoder_name} (htr tune does "
+            "it): --min-confidence is compared with mean scores, which are no probabilities of being right.",
+            file=sys.stderr,
+        )
 
 
 def open_recognizer(settings: argparse.Namespace) -> "LineReader":

@@ -82,7 +82,7 @@ def tune(
         InputError: if the model does not read frames, a file cannot be used, or no line can be read.
     """
     processor = recognizer.processor
-    tokenizer, policy = processor.tokenizer, TextPolicy.of(processor.tokenizer)
+    tokenizer, policy = processor.tokenizer, recognizer.text_policy
     models = processor.language_models
     if files:
         settings = models.settings if models else SearchSettings()
@@ -119,7 +119,7 @@ def see_pages(
     Raises:
         InputError: if the model does not read frames, or no line can be read.
     """
-    policy, pages = TextPolicy.of(recognizer.processor.tokenizer), {}
+    policy, pages = recognizer.text_policy, {}
     for name, lines in sets.items():
         seen = recognizer.see((line["image"] for line in lines), batch_size)
         for index, (line, frames) in enumerate(zip(lines, seen, strict=True)):

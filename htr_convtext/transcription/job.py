@@ -21,6 +21,7 @@ from .kept_pages import KeptPages
 from .output_plan import Output, OutputPlan
 from .pages import transcribe_image
 from .segmentation import Segmenter, default_segmenter
+from .summary import ReadingSummary
 
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,10 @@ class TranscriptionJob:
         batch_size: Lines that are read at once.
         hooks: Are told what happens; by default messages are logged.
 
+    Attributes:
+        counts: What was done so far.
+        summary: What is to be said of the pages that were read, or kept from an earlier job.
+
     Raises:
         InputError: if the default segmenter is not installed.
     """
@@ -78,6 +83,7 @@ class TranscriptionJob:
         self.batch_size = batch_size
         self.hooks = hooks or JobHooks()
         self.counts = JobCounts()
+        self.summary = ReadingSummary(recognizer.calibration)
         self._passed = 0
 
     def run(self) -> JobCounts:
@@ -108,7 +114,7 @@ class TranscriptionJob:
         """Reads and writes the pages of an output, unless it is there."""
         target, kept = output.target, None
         if target and len(output.indices) > 1:
-            kept = KeptPages(target, self.recognizer.source, self.recognizer.decoder_name)
+            kept = KeptPages(target, self.recognizer.provenance)
             if self.plan.overwrite:
                 kept.clear()
         is_whole = target and target.exists() and not (kept and kept.folder.exists())
@@ -128,7 +134,7 @@ class TranscriptionJob:
             first = next(pages, None)
             if first is None:
                 return
-            content = format_pages(chain([first], pages), self.plan.output_format)
+            content = format_pages(chain([first], pages), self.plan.output_format, self.plan.min_confidence)
             if target and (kept is None or kept.are_newer()):  # else it may have been corrected since
                 write_whole(target, content)
         except Exception as error:  # lxml and reportlab raise anything on texts that a file of theirs cannot have
@@ -171,6 +177,7 @@ class TranscriptionJob:
                 self.counts.done_before += 1
             elif kept:
                 kept.put(page)
+            self.summary.add(str(output.source) if len(output.images) == 1 else name, page)
             yield page, image
 
     def _transcribe(self, document: Document, layout: Page | None, image: Image.Image, name: str) -> Page:
