@@ -10,7 +10,6 @@ from datasets import Dataset
 from rapidfuzz.distance import Levenshtein
 from transformers import PreTrainedTokenizerBase
 
-from htr_convtext.data import TextPolicy
 from htr_convtext.decoding import Decoder, Hypothesis, LanguageModels, SearchSettings
 from htr_convtext.decoding.parallel import DecodingPool
 from htr_convtext.errors import InputError
