@@ -277,4 +277,4 @@ def test_the_program_mixes_with_the_bundled_models_and_reads(tmp_path):
     failed = call_script("recognize.py", image, "--lm", target, "--language", "fr", expect=1)
     assert "Give --lm or --language, not both" in failed.stderr
     failed = call_script("recognize.py", image, "--lm", target, "--decoder", "greedy", expect=1)
-    assert f"{target}: only the decoder lm reads with a language model; leave out" in failed.stderr
+    assert f"{target}: only the decoder lm reads with a language model; leave one of them out" in failed.stderr
