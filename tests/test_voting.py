@@ -119,7 +119,6 @@ def test_families_vote_together(model_folder, words_folder, tmp_path):
     found = list(voting.read(iter(images), batch_size=2, pages=iter("aab")))
     expected = [vote(pair) for pair in zip(*(model.read(images) for model in models), strict=True)]
     assert [each.text for each in found] == [each.text for each in expected]
-    assert found[0].text not in ("", *(next(model.read(images)).text for model in models))
     assert "gone.png" in found[1].error
     with pytest.raises(ValueError, match="no models"):
         VotingRecognizer([])
