@@ -159,7 +159,7 @@ def rows(reading: Reading) -> list[list]:
         [
             number,
             text_html(line, reading.min_confidence),
-            "" if line.certainty is None else f"{100 * line.certainty:.0f} %",
+            "" if line.score is None else f"{100 * line.score:.0f} %",
         ]
         for number, line in enumerate(reading.page.lines, 1)
     ]

@@ -105,7 +105,7 @@ def page_html(page: Page) -> str:
             said.append(f"Scores are means over characters, not probabilities of being right (decoder {decoder}).")
         else:
             said.append(
-                "Scores are probabilities that the whole line is right "
+                "Scores are probabilities of being right, of a line the mean of its characters "
                 f"(decoder {decoder}, calibration {page.provenance.calibration})."
             )
     return f'<div class="legend">{" ".join(said)}</div>'
