@@ -11,6 +11,7 @@ exit code is then 1.
 
 import argparse
 import json
+import re
 import sys
 
 from tqdm import tqdm
@@ -30,7 +31,8 @@ def parse(words: list[str], prog: str) -> argparse.Namespace:
         "--format",
         choices=("text", "jsonl"),
         default="text",
-        help="text: file, tab, text; jsonl: objects with file, text and score, or file and error (default: text)",
+        help="text: file, tab, text (tabs and line breaks in names as \\t, \\n); jsonl: objects with file, text "
+        "and score, or file and error (default: text)",
     )
     parser.add_argument("--output", metavar="FILE", help="write here instead of to the terminal")
     add_reading(parser)
@@ -43,7 +45,12 @@ def formatted(file: str, reading: LineReading, output_format: str) -> str | None
     if output_format == "jsonl":
         found = {"error": reading.error} if reading.error else {"text": reading.text, "score": reading.score}
         return json.dumps({"file": file, **found}, ensure_ascii=False)
-    return None if reading.error else f"{file}\t{reading.text}"
+    return None if reading.error else "\t".join(map(one_cell, (file, reading.text)))
+
+
+def one_cell(text: str) -> str:
+    """A name or text without tabs and line breaks, which would make more columns and lines: as escapes."""
+    return re.sub(r"[\x00-\x1f\x7f\x85\u2028\u2029]", lambda match: ascii(match[0])[1:-1], text)
 
 
 def run(settings: argparse.Namespace) -> int:

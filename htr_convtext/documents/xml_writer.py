@@ -8,6 +8,8 @@ from typing import Literal
 
 from lxml import etree
 
+from htr_convtext.xml_characters import drop_unwritable
+
 from .geometry import Points, bounding_box, scale_points
 from .page import Page, PageLine, Region
 from .xml_reader import line_ids, parse_xml
@@ -25,8 +27,9 @@ def to_xml(page: Page, kind: Literal["page", "alto"]) -> bytes:
     A page as PAGE-XML 2019 or ALTO 4, in UTF-8.
 
     If the page came from a file of that kind, this is that file, of its own version: the lines that were read have the
-    new text, words and confidences, everything else is as it was.
+    new text, words and confidences, everything else is as it was. Characters that XML cannot hold are left out.
     """
+    page = _writable(page)
     build, fill = {"page": (_new_page_xml, _fill_page_xml), "alto": (_new_alto, _fill_alto)}[kind]
     is_source = page.source is not None and page.format == kind
     if not is_source:
@@ -43,6 +46,19 @@ def to_xml(page: Page, kind: Literal["page", "alto"]) -> bytes:
     if not is_source:
         etree.indent(root)
     return etree.tostring(root.getroottree(), xml_declaration=True, encoding="UTF-8")
+
+
+def _writable(page: Page) -> Page:
+    """The page without the characters that XML cannot hold: a model may have learned some, a file be named with one."""
+    lines = [
+        replace(
+            line,
+            text=drop_unwritable(line.text),
+            words=[replace(word, text=drop_unwritable(word.text)) for word in line.words],
+        )
+        for line in page.lines
+    ]
+    return replace(page.with_lines(lines), image=drop_unwritable(page.image))
 
 
 def _with_unique_ids(page: Page) -> Page:

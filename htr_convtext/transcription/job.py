@@ -10,11 +10,12 @@ from itertools import chain
 from PIL import Image
 
 from htr_convtext.documents.files import Document
-from htr_convtext.documents.formats import format_pages, write_whole
+from htr_convtext.documents.formats import format_pages
 from htr_convtext.documents.page import Page
 from htr_convtext.documents.xml_reader import read_page
 from htr_convtext.errors import InputError
 from htr_convtext.recognizer import Recognizer
+from htr_convtext.whole_files import write_whole
 
 from .hooks import JobHooks
 from .kept_pages import KeptPages
