@@ -1,5 +1,6 @@
 """Files that are there whole or not at all, whatever stops a program or fills the disk. All programs write so."""
 
+import errno
 import os
 import re
 import shutil
@@ -52,7 +53,7 @@ def disk_error(error: BaseException, path: str | os.PathLike) -> OSError | None:
         if said:
             return OSError(int(said["number"]), said["text"].strip(), os.fspath(path))
         if isinstance(cause, RuntimeError) and TORCH_ERROR.search(str(cause)):
-            return OSError(None, f"{os.fspath(path)}: it cannot be written; is the disk full?")
+            return OSError(errno.EIO, "it cannot be written; is the disk full?", os.fspath(path))
         cause = cause.__cause__
     return None
 

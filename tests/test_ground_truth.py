@@ -8,8 +8,9 @@ from collections import Counter
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from datasets import load_dataset_builder
 
-from htr_convtext.data import TextPolicy, load_lines, prepare_lines, select_trainable
+from htr_convtext.data import TextPolicy, load_lines, prepare_lines, select_trainable, sources
 from htr_convtext.documents.page import Page, PageLine, Region, Word
 from htr_convtext.documents.xml_reader import read_page
 from htr_convtext.documents.xml_writer import to_xml
@@ -17,7 +18,7 @@ from htr_convtext.errors import InputError
 from htr_convtext.xml_characters import drop_unwritable
 from modeling_htr_convtext import HTRConvTextConfig
 from processing.images import open_image
-from tests.helpers import call_script, draw_line
+from tests.helpers import call_script, draw_line, write_image_folder
 
 
 # What readers of tables take for missing values, numbers, truth values, dates, or the end of a cell.
@@ -118,6 +119,15 @@ def test_metadata_of_splits_and_folders(tmp_path):
     write_csv(tmp_path / "test" / "metadata.csv", [("x.png", "x")])
     with pytest.raises(InputError, match=r"test: .*metadata\.jsonl.*leave one"):
         load_lines(tmp_path)
+
+
+def test_an_image_folder_of_the_hub(tmp_path, monkeypatch):
+    write_image_folder(tmp_path / "snapshot" / "some", "validation", ["0012", "1848"])
+    builder = load_dataset_builder("imagefolder", data_dir=str(tmp_path / "snapshot"))
+    monkeypatch.setattr(sources, "load_dataset_builder", lambda name: builder)  # the network is not there
+    monkeypatch.setattr(sources, "snapshot_download", lambda name, repo_type: str(tmp_path / "snapshot"))
+    lines = load_lines("some/set", "validation")
+    assert (list(lines["text"]), set(lines["source"])) == (["0012", "1848"], {"set"})
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,10 @@ from datasets import (
     concatenate_datasets,
     config,
     load_dataset,
+    load_dataset_builder,
 )
+from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
+from huggingface_hub import snapshot_download
 
 from htr_convtext.errors import InputError
 from htr_convtext.whole_files import disk_error
@@ -36,6 +39,7 @@ from .split_names import SPLIT_NAMES, split_of
 
 
 HAVE_WORDS = {read_iam_words, read_imgur5k, read_pages}
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 NO_IMAGE = {"bytes": b"", "path": None}  # opening it is an error that is counted
 logger = logging.getLogger(__name__)
 
@@ -95,7 +99,7 @@ def load_lines(
     Raises:
         InputError: names the source if it is missing, of no known kind, holds no line or its columns cannot be told.
     """
-    path = Path(source)
+    path = hub_image_folder(source) or Path(source)
     wanted = split and SPLIT_NAMES.get(split, split)
     loaded, reasons = {}, Counter()
     try:
@@ -128,7 +132,7 @@ def load_lines(
         raise InputError(f"{source}: {error}") from None
     if loaded and not streaming and not any(map(len, loaded.values())):
         raise InputError(f"{source}: no line can be used; {counted(reasons) or 'there is none'}.")
-    title = path.stem if path.is_file() else Path(os.path.abspath(path)).name  # of `.` too
+    title = path.stem if path.is_file() else Path(os.path.abspath(source)).name  # of `.` too
     loaded = {name: add_source(lines, title) for name, lines in loaded.items()}
     if split is not None:
         return loaded.get(wanted)
@@ -176,6 +180,18 @@ def load_splits(sources: Iterable[str | os.PathLike], split: str | None = None) 
     return sets
 
 
+def hub_image_folder(source: str | os.PathLike) -> Path | None:
+    """A copy of what the Hub has under an id, if that is an image folder: here its metadata are read as they are."""
+    if Path(source).exists() or not HUB_ID.fullmatch(str(source)):
+        return None
+    try:
+        if not isinstance(load_dataset_builder(str(source)), ImageFolder):
+            return None
+        return Path(snapshot_download(str(source), repo_type="dataset"))
+    except Exception:  # of many kinds; `load_native` tries again and says what is wrong
+        return None
+
+
 def load_native(source: str | os.PathLike, streaming: bool) -> dict[str, Dataset | IterableDataset]:
     """The splits of what `datasets` reads by itself: the Hub and Parquet."""
     path = Path(source)
@@ -184,7 +200,7 @@ def load_native(source: str | os.PathLike, streaming: bool) -> dict[str, Dataset
     elif path.is_dir():
         refuse_without_parquet(path)
         options = {"path": "parquet", "data_dir": str(path)}
-    elif re.fullmatch(r"[\w.-]+/[\w.-]+", str(source)):
+    elif HUB_ID.fullmatch(str(source)):
         options = {"path": str(source)}
     else:
         raise InputError(f"{source}: there is no such file or folder.")
