@@ -46,6 +46,9 @@ def run(settings: argparse.Namespace) -> int:
     if not measures:
         raise InputError("there is no page to measure.")
     print(page_table(measures))
+    without_text = sum(page.without_text for page in measures.values())
+    if without_text:
+        print(f"{settings.prog}: {without_text} lines without transcription are left out.", file=sys.stderr)
     if settings.output:
         text = json.dumps({name: asdict(page) for name, page in measures.items()}, indent=2)
         write_whole(settings.output, text + "\n")

@@ -109,6 +109,8 @@ def metadata_files(folders: list[tuple[str, Path]]) -> dict[str, list[Path]]:
     found: dict[Path, Path] = {}
     for folder in (path, *(folder for _, folder in inner)):
         for file in folder.rglob("metadata.*"):
+            if any(part.startswith(".") for part in file.relative_to(path).parts):
+                continue
             if file.name in METADATA and found.setdefault(file.parent, file) != file:
                 raise InputError(f"{file.parent}: {found[file.parent].name} and {file.name}; leave one of them there.")
     files: dict[str, list[Path]] = {}

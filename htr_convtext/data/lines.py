@@ -1,5 +1,6 @@
 """Choosing the lines that a model can be trained on."""
 
+import logging
 import sys
 from collections import Counter
 from collections.abc import Mapping
@@ -16,6 +17,11 @@ from htr_convtext.families import family_of
 from processing import UnknownCharacterError
 from processing.images import is_address, open_image
 
+from .text_policy import TextPolicy
+
+
+logger = logging.getLogger(__name__)
+
 
 def reason_against_image(image: Mapping) -> str:
     """Why an image that `datasets` did not decode cannot be opened, in a few words, the same for all of a kind."""
@@ -26,6 +32,14 @@ def reason_against_image(image: Mapping) -> str:
     if image["bytes"] is None and not Path(image["path"]).exists():
         return "no such image"
     return "unreadable image"
+
+
+def transcribed_rows(lines: Dataset, policy: TextPolicy, name: str) -> list[int]:
+    """The rows of the lines that have a transcription; a warning counts the others."""
+    rows = [index for index, text in enumerate(lines["text"]) if policy(text).strip()]
+    if len(rows) < len(lines):
+        logger.warning("%s: %d lines without transcription are left out.", name, len(lines) - len(rows))
+    return rows
 
 
 def select_trainable(

@@ -10,6 +10,7 @@ from pathlib import Path
 from datasets import Dataset
 
 from htr_convtext.data import TextPolicy, load_lines
+from htr_convtext.data.lines import transcribed_rows
 from htr_convtext.errors import InputError
 from htr_convtext.recognizer import Recognizer
 
@@ -77,9 +78,9 @@ def predict_lines(
     """
     Reads `lines` (columns `image`, not decoded, and `text`; `page` and `writer` if known) in their order.
 
-    `index` of a prediction is the row of its line. Lines without a transcription are left out.
+    `index` of a prediction is the row of its line. Lines without a transcription are left out, with a warning.
     """
-    rows = [index for index, text in enumerate(lines["text"]) if policy(text).strip()]
+    rows = transcribed_rows(lines, policy, source)
     lines = lines.select(rows)
     pages = lines["page"] if "page" in lines.column_names else [None] * len(lines)
     pages = [index if page in (None, "") else str(page) for index, page in enumerate(pages)]

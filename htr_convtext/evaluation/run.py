@@ -1,7 +1,6 @@
 """Measuring a model on data sets: predictions, report and pictures."""
 
 import json
-import logging
 import os
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -25,9 +24,6 @@ from .report import write_report
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -100,9 +96,9 @@ def evaluate(
                     if on_line:
                         on_line(prediction)
                 left_out[name] = len(lines) - (len(predictions) - before)
-                if left_out[name]:
-                    logger.warning("%s: %d lines without transcription are left out.", name, left_out[name])
 
+        if not predictions:
+            raise InputError(f"There are no lines to measure; {sum(left_out.values())} have no transcription.")
         charset = recognizer.family.charset(recognizer.processor)
         report = {"model": model, "split": split, **measure(predictions, policy, charset)}
         report["without_transcription"] = left_out
