@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel, ProcessorMixin
 
+from processing.decoding_files import FILE as DECODING
 from processing.model_facts import ModelFacts
 
 from .errors import InputError
@@ -78,7 +79,7 @@ def write_folder(
     Raises:
         OSError: names the folder if it cannot be written.
     """
-    with whole_folder(output) as folder:
+    with whole_folder(output, stale=[DECODING]) as folder:
         with quiet_loading():
             network.save_pretrained(folder, state_dict=state_dict)
         processor.save_pretrained(folder)

@@ -4,7 +4,7 @@ import errno
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -104,7 +104,9 @@ def write_picture(picture: "Image", path: str | os.PathLike) -> None:
 
 
 @contextmanager
-def whole_folder(folder: str | os.PathLike, name: str = "", last: str = "") -> Iterator[Path]:
+def whole_folder(
+    folder: str | os.PathLike, name: str = "", last: str = "", stale: Iterable[str] = ()
+) -> Iterator[Path]:
     """
     Gives a new hidden folder within `folder` to write to; at the end all that is in it takes its place in `folder`. If
     the block fails nothing there changes. What a killed run left in that place is removed first.
@@ -112,6 +114,7 @@ def whole_folder(folder: str | os.PathLike, name: str = "", last: str = "") -> I
     Args:
         name: Tells apart what may be written to one folder at the same time.
         last: A suffix: files with it are moved when the others are there.
+        stale: Names of files in `folder` that go where no new ones take their place.
 
     Raises:
         OSError: names a file or the folder if it cannot be written.
@@ -123,10 +126,13 @@ def whole_folder(folder: str | os.PathLike, name: str = "", last: str = "") -> I
         unfinished.mkdir(parents=True)
         try:
             yield unfinished
+            written = set(os.listdir(unfinished))
             for new in sorted(unfinished.iterdir(), key=lambda path: (bool(last) and path.name.endswith(last), path)):
                 target = folder / new.name
                 if target.is_dir():
                     shutil.rmtree(target)
                 new.replace(target)
+            for missing in set(stale) - written:
+                (folder / missing).unlink(missing_ok=True)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)

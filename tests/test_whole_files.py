@@ -90,7 +90,8 @@ def test_a_folder_changes_as_a_whole(tmp_path):
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("a", "old")]
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "old").write_text("")
-    with whole_folder(tmp_path, last=".txt") as folder:
+    (tmp_path / "stale").write_text("")
+    with whole_folder(tmp_path, last=".txt", stale=["stale", "a", "none"]) as folder:
         (folder / "a").write_text("new")
         (folder / "b.txt").write_text("")
         (folder / "sub").mkdir()
