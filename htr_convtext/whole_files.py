@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 PART = ".part"  # follows the name of a file that is being written
 UNFINISHED = ".unfinished"  # a folder that is being written, hidden
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # nothing can be written to this disk
 # What safetensors, written in Rust, and torch.save say where Python has an OSError.
 RUST_ERROR = re.compile(r"(?P<text>[^:]*) \(os error (?P<number>\d+)\)")
 TORCH_ERROR = re.compile(r"inline_container|PytorchStreamWriter|iostream error|file write failed")

@@ -1,6 +1,7 @@
 """Ground truth is read as it stands in the file, whatever the format, and what is left out is counted truly."""
 
 import csv
+import errno
 import json
 import logging
 from collections import Counter
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset_builder
+from datasets.exceptions import DatasetGenerationError
 
 from htr_convtext.data import TextPolicy, load_lines, prepare_lines, select_trainable, sources
 from htr_convtext.documents.page import Page, PageLine, Region, Word
@@ -274,3 +276,15 @@ def test_pages_of_a_model_that_has_learned_them(tmp_path, kind):
     assert (read.image, read.lines[0].text) == ("p.png", "a b" if kind == "page" else "a")
     (tmp_path / "again.xml").write_bytes(to_xml(read.with_lines([line]), kind))  # over the file it came from
     assert read_page(tmp_path / "again.xml").lines[0].text == read.lines[0].text
+
+
+def test_a_full_cache_is_not_taken_for_a_bad_source(tmp_path, monkeypatch):
+    image = pa.array([{"bytes": b"", "path": None}])
+    pq.write_table(pa.table({"image": image, "text": ["a"]}), tmp_path / "lines.parquet")
+
+    def full(*args, **kwargs):
+        raise DatasetGenerationError("An error occurred") from OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sources, "load_dataset", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        load_lines(tmp_path / "lines.parquet")

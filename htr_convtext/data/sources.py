@@ -1,6 +1,5 @@
 """Lines of handwriting from anywhere as `datasets` objects: columns `image` (not decoded), `text` and `source`."""
 
-import errno
 import logging
 import os
 import re
@@ -26,7 +25,7 @@ from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
 from huggingface_hub import snapshot_download
 
 from htr_convtext.errors import InputError
-from htr_convtext.whole_files import disk_error
+from htr_convtext.whole_files import NO_ROOM, disk_error
 from htr_convtext.xml_characters import drop_unwritable
 
 from .columns import find_image_column, find_text_column
@@ -208,7 +207,7 @@ def load_native(source: str | os.PathLike, streaming: bool) -> dict[str, Dataset
         data = load_dataset(**options, streaming=streaming)
     except Exception as error:  # `datasets` raises many kinds
         full = disk_error(error, config.HF_DATASETS_CACHE)
-        if full is not None and full.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG):
+        if full is not None and full.errno in NO_ROOM:
             raise full from None
         remedy = "give Parquet files or images with metadata" if path.exists() else "no such folder, nor Hub data set"
         raise InputError(f"{source}: no lines found; {remedy}. ({error.__cause__ or error})") from None
