@@ -19,8 +19,9 @@ from processing.model_facts import ModelFacts
 from .data.text_policy import TextPolicy
 from .decoding import Decoder, LanguageModels, SearchSettings, decode_greedily
 from .errors import InputError
+from .export import write_folder
 from .families import family_of
-from .loading import load_model, quiet_loading
+from .loading import load_model
 from .reading import Character, LineReading, Provenance
 
 
@@ -138,10 +139,7 @@ class Recognizer:
         Args:
             facts: What is known of the model besides.
         """
-        self.family.write_model_card(folder, self.model, self.processor, facts)
-        with quiet_loading():
-            self.model.save_pretrained(folder)
-        self.processor.save_pretrained(folder)
+        write_folder(folder, self.model, self.processor, facts)
 
     def _open(self, images: Sequence[Any]) -> tuple[dict[int, Image.Image], dict[int, str]]:
         """Images by their numbers, and why others cannot be opened."""

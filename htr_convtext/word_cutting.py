@@ -58,7 +58,7 @@ def cut_words(
     features = Features({"image": Image(decode=False), **dict.fromkeys(COLUMNS, Value("string"))})
     for source in sources:
         skipped: list[tuple[str, str, str]] = []
-        data = load_lines(source, skipped=skipped)
+        data = load_lines(source, skipped=skipped, dropped=report.dropped_characters)
         for split, name, reason in skipped:
             report.leave_out(f"{source}, {split}: {name}", reason)
         for split, lines in data.items():

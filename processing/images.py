@@ -36,7 +36,12 @@ def open_image(
 
     if isinstance(source, Mapping):
         if source.get("bytes") is None:
-            source = source["path"]
+            source = source.get("path")
+            if not source:
+                raise InputError(f"{name or 'A line'}: there is no image.")
+            if is_address(source):  # data sets are read, nobody asked for what their rows name to be fetched
+                shown = name or ("A line" if source.startswith("data:") else source)
+                raise InputError(f"{shown}: no image but its address; download it, and store the image.")
         else:
             name = name or source.get("path") or "An image without a name"
             source = io.BytesIO(source["bytes"])
@@ -63,6 +68,11 @@ def open_image(
         raise InputError(f"{name}: too many pixels for a line image; cut the lines out first. ({error})") from None
     except Exception as error:  # Pillow's readers raise almost anything on damaged files
         raise InputError(f"{name}: the image is damaged or cut short; export it again. ({error})") from error
+
+
+def is_address(source: str | os.PathLike) -> bool:
+    """Whether a string is a URL of any kind rather than a file."""
+    return isinstance(source, str) and (source.startswith("data:") or "://" in source)
 
 
 def upright(image: Image.Image) -> Image.Image:

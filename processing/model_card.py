@@ -83,7 +83,9 @@ def write_model_card(
         data["eval_results"] = results
         data["metrics"] = list(unique([*(data.get("metrics") or []), *(each.metric_type for each in results)]))
     text = card_text(now, description) if text is None else text
-    ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text.lstrip()}").save(folder / CARD)
+    part = folder / f"{CARD}.part"
+    ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text.lstrip()}").save(part)
+    part.replace(folder / CARD)
     _write_hub_results(now, given, folder)
     return now
 

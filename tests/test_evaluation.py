@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from htr_convtext.data import TextPolicy, load_lines
+from htr_convtext.documents import Page, PageLine, Region
 from htr_convtext.errors import InputError
 from htr_convtext.evaluation import (
     WORD_TOKENIZERS,
@@ -20,6 +21,7 @@ from htr_convtext.evaluation.alignment import Piece, confusions, differences, vi
 from htr_convtext.evaluation.calibration import reliability, risk_coverage
 from htr_convtext.evaluation.intervals import group_lines, interval, resample
 from htr_convtext.evaluation.measures import writable_characters
+from htr_convtext.evaluation.pages import measure_page
 from tests.helpers import CHARSET, ROOT, predictions, write_image_folder
 
 
@@ -294,6 +296,26 @@ def test_metrics_of_evaluate():
     assert metric.compute() == {"cer": pytest.approx(2 / 8)}
     with pytest.raises(ValueError, match="'letters'"):
         WordErrorRate().compute(**texts, tokenizer="letters")
+
+
+# --- pages ---
+
+
+def test_marked_lines_without_transcription_are_left_out():
+    """With what was found in their place; what was found elsewhere stays an error."""
+
+    def line(name: str, text: str, top: int) -> PageLine:
+        return PageLine(name, text, [(0, top), (100, top), (100, top + 20), (0, top + 20)], [])
+
+    def page(*texts: str) -> Page:
+        lines = [line(str(index), text, 30 * index) for index, text in enumerate(texts)]
+        return Page("", 100, 100, [Region("r", [], lines)])
+
+    truth, found = page("abc", "", " \x02"), page("abd", "xxxx", "yy")
+    measure = measure_page(truth, found, found, TextPolicy())
+    assert (measure.lines, measure.detected, measure.matched, measure.without_text) == (1, 1, 1, 2)
+    assert (measure.errors, measure.characters, measure.given_errors) == (1, 3, 1)
+    assert measure_page(page("abc"), found, page("abc"), TextPolicy()).errors == 1 + len(" xxxx yy")
 
 
 # --- sets ---

@@ -3,9 +3,11 @@
 import argparse
 import contextlib
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
 
 from htr_convtext.errors import InputError
+from htr_convtext.whole_files import whole_file
 
 
 if TYPE_CHECKING:
@@ -141,10 +143,16 @@ def source_options(settings: argparse.Namespace) -> dict:
     }
 
 
-def open_output(path: str | None) -> contextlib.AbstractContextManager[TextIO]:
-    """The file or the terminal, for text of any kind: not every file name is valid Unicode."""
+@contextlib.contextmanager
+def open_output(path: str | None) -> Iterator[TextIO]:
+    """
+    The file or the terminal, for text of any kind: not every file name is valid Unicode. The file has its name when all
+    is written; what was written until something stopped it stays as `<path>.part`.
+    """
     options = {"encoding": "utf-8", "errors": "backslashreplace"}
     if path:
-        return open(path, "w", **options)
-    sys.stdout.reconfigure(**options)
-    return contextlib.nullcontext(sys.stdout)
+        with whole_file(path, keep=True) as part, open(part, "w", **options) as stream:
+            yield stream
+    else:
+        sys.stdout.reconfigure(**options)
+        yield sys.stdout

@@ -16,6 +16,7 @@ the word; in jsonl there are the words with their scores and "doubtful".
 
 import argparse
 import json
+import re
 import sys
 
 from tqdm import tqdm
@@ -45,7 +46,8 @@ def parse(words: list[str], prog: str) -> argparse.Namespace:
         "--format",
         choices=("text", "jsonl"),
         default="text",
-        help="text: file, tab, text; jsonl: objects with file, text and score, or file and error (default: text)",
+        help="text: file, tab, text (tabs and line breaks in names as \\t, \\n); jsonl: objects with file, text "
+        "and score, or file and error (default: text)",
     )
     add_min_confidence(parser)
     parser.add_argument(
@@ -71,7 +73,7 @@ def formatted(file: str, reading: LineReading, provenance: Provenance, settings:
     if reading.error:
         return None
     parts = [] if settings.min_confidence is None else reading.doubtful_parts(settings.min_confidence)
-    return f"{file}\t{marked(reading.text, parts)}"
+    return "\t".join(map(one_cell, (file, marked(reading.text, parts))))
 
 
 def found_in(reading: LineReading, provenance: Provenance, settings: argparse.Namespace) -> dict:
@@ -89,6 +91,11 @@ def found_in(reading: LineReading, provenance: Provenance, settings: argparse.Na
         best = reading.alternatives[: settings.alternatives]
         found["alternatives"] = [{"text": text, "log_probability": value} for text, value in best]
     return found
+
+
+def one_cell(text: str) -> str:
+    """A name or text without tabs and line breaks, which would make more columns and lines: as escapes."""
+    return re.sub(r"[\x00-\x1f\x7f\x85\u2028\u2029]", lambda match: ascii(match[0])[1:-1], text)
 
 
 def run(settings: argparse.Namespace) -> int:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, replace
-from pathlib import Path
 
 from PIL import Image
 
@@ -99,11 +98,3 @@ def format_pages(
         raise ModuleNotFoundError(f"{output_format} needs {error.name}: pip install 'htr-convtext[pages]'") from None
     ((page, _),) = pages
     return to_xml(page, output_format, min_confidence)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file that is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(content)
-    part.replace(path)

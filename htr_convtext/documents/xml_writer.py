@@ -8,6 +8,8 @@ from typing import Literal
 
 from lxml import etree
 
+from htr_convtext.xml_characters import drop_unwritable
+
 from .geometry import Points, bounding_box, scale_points
 from .page import Page, PageLine, Region
 from .provenance import CREATOR, add_child, now, record_in_alto, record_in_page_xml
@@ -26,13 +28,14 @@ def to_xml(page: Page, kind: Literal["page", "alto"], min_confidence: float | No
     A page as PAGE-XML 2019 or ALTO 4, in UTF-8, with what read it in its metadata.
 
     If the page came from a file of that kind, this is that file, of its own version: the lines that were read have the
-    new text, words and confidences, everything else is as it was.
+    new text, words and confidences, everything else is as it was. Characters that XML cannot hold are left out.
 
     Args:
         min_confidence: Marks the words (and lines without words) that are less sure: in PAGE-XML with Transkribus' tag
             `unclear` in the `custom` of their line, and a line in which nothing was read with `gap`; in ALTO, from
             version 2, with the tag `doubtful`.
     """
+    page = _writable(page)
     build, fill, mark = {
         "page": (_new_page_xml, _fill_page_xml, _mark_page_xml),
         "alto": (_new_alto, _fill_alto, _mark_alto),
@@ -56,6 +59,19 @@ def to_xml(page: Page, kind: Literal["page", "alto"], min_confidence: float | No
     if not is_source:
         etree.indent(root)
     return etree.tostring(root.getroottree(), xml_declaration=True, encoding="UTF-8")
+
+
+def _writable(page: Page) -> Page:
+    """The page without the characters that XML cannot hold: a model may have learned some, a file be named with one."""
+    lines = [
+        replace(
+            line,
+            text=drop_unwritable(line.text),
+            words=[replace(word, text=drop_unwritable(word.text)) for word in line.words],
+        )
+        for line in page.lines
+    ]
+    return replace(page.with_lines(lines), image=drop_unwritable(page.image))
 
 
 def _with_unique_ids(page: Page) -> Page:

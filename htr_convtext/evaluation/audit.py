@@ -13,6 +13,7 @@ from PIL import Image
 
 from htr_convtext.recognizer import Recognizer
 from htr_convtext.text_alignment import TOO_LONG, UNREADABLE, AlignedLine, align_lines, check_frames
+from htr_convtext.whole_files import write_whole
 from processing.images import open_image
 
 from .alignment import Piece, differences, edits
@@ -148,10 +149,8 @@ def write_audit(
         worst: How many lines the page shows.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "audit.jsonl", "w", encoding="utf-8") as stream:
-        for rank, line in enumerate(audited, 1):
-            stream.write(json.dumps({"rank": rank, **asdict(line)}, ensure_ascii=False) + "\n")
+    rows = ({"rank": rank, **asdict(line)} for rank, line in enumerate(audited, 1))
+    write_whole(folder / "audit.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     unreadable = [line for line in audited if line.reason == UNREADABLE]
     shown = [
         {"line": line, "image": image_uri(partial(_image_of, sets, line))}

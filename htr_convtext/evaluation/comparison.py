@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from htr_convtext.errors import InputError
+from htr_convtext.whole_files import write_whole
 
 from . import charts
 from .intervals import SEED, group_lines, resample
@@ -126,9 +127,8 @@ def _line_errors(first: pd.DataFrame, other: pd.DataFrame) -> dict[str, int]:
 def write_comparison(comparison: dict, runs: Sequence[Run], folder: str | os.PathLike) -> None:
     """Writes `compare.json` and `compare.html`, which also shows the lines on which the runs differ most."""
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(comparison, indent=2, ensure_ascii=False) + "\n"
-    (folder / "compare.json").write_text(text, encoding="utf-8")
+    write_whole(folder / "compare.json", text)
 
     keys = ["source", "index"]
     tables = {run.name: run.lines.set_index(keys) for run in runs}

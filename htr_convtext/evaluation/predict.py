@@ -10,6 +10,7 @@ from pathlib import Path
 from datasets import Dataset
 
 from htr_convtext.data import TextPolicy, load_lines
+from htr_convtext.data.lines import transcribed_rows
 from htr_convtext.errors import InputError
 from htr_convtext.reading import LineReader
 
@@ -78,12 +79,14 @@ def predict_lines(
     """
     Reads `lines` (columns `image`, not decoded, and `text`; `page` and `writer` if known) in their order.
 
-    `index` of a prediction is the row of its line.
+    `index` of a prediction is the row of its line. Lines without a transcription are left out, with a warning.
     """
+    rows = transcribed_rows(lines, policy, source)
+    lines = lines.select(rows)
     pages = lines["page"] if "page" in lines.column_names else [None] * len(lines)
     pages = [index if page in (None, "") else str(page) for index, page in enumerate(pages)]
     readings = recognizer.read((line["image"] for line in lines), batch_size, pages)
-    for index, (line, reading) in enumerate(zip(lines, readings, strict=True)):
+    for index, line, reading in zip(rows, lines, readings, strict=True):
         page, writer = (line.get(column) for column in ("page", "writer"))
         yield Prediction(
             source=source,

@@ -1,6 +1,5 @@
 """The pages of many documents, read and written one after the other, going on where it stopped."""
 
-import errno
 import logging
 import os
 from collections.abc import Iterator
@@ -10,11 +9,12 @@ from itertools import chain
 from PIL import Image
 
 from htr_convtext.documents.files import Document
-from htr_convtext.documents.formats import format_pages, write_whole
+from htr_convtext.documents.formats import format_pages
 from htr_convtext.documents.page import Page
 from htr_convtext.documents.xml_reader import read_page
 from htr_convtext.errors import InputError
 from htr_convtext.reading import LineReader
+from htr_convtext.whole_files import NO_ROOM, write_whole
 
 from .hooks import JobHooks
 from .kept_pages import KeptPages
@@ -91,7 +91,7 @@ class TranscriptionJob:
         Does what is planned. Whatever is wrong with a page or document is told and counted, and the others are done.
 
         Raises:
-            OSError: if the disk is full.
+            OSError: if the disk is full or read-only.
         """
         for error in self.plan.errors:
             self._fail(error)
@@ -138,7 +138,7 @@ class TranscriptionJob:
             if target and (kept is None or kept.are_newer()):  # else it may have been corrected since
                 write_whole(target, content)
         except Exception as error:  # lxml and reportlab raise anything on texts that a file of theirs cannot have
-            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            if isinstance(error, OSError) and error.errno in NO_ROOM:
                 raise
             self._fail(f"{target or output.document.image}: {error or type(error).__name__}", error)
             return

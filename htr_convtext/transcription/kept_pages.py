@@ -5,9 +5,9 @@ import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from htr_convtext.documents.formats import write_whole
 from htr_convtext.documents.page import Page, PageLine, Region, Word
 from htr_convtext.reading import Character, Provenance
+from htr_convtext.whole_files import write_whole
 from processing.confidence import ExpectedCER, LineConfidence
 
 
