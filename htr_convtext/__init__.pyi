@@ -4,3 +4,4 @@ from .reading import Character as Character
 from .reading import LineReading as LineReading
 from .recognizer import Recognizer as Recognizer
 from .recognizer import load_recognizer as load_recognizer
+from .voting import VotingRecognizer as VotingRecognizer

@@ -1,14 +1,19 @@
 """Saving a trained model as a folder to share."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from transformers import PreTrainedModel, ProcessorMixin
 
+from processing.decoding_files import FILE as DECODING
 from processing.model_facts import ModelFacts
 
 from .errors import InputError
+from .families import family_of
 from .loading import load_trained, quiet_loading
+from .whole_files import whole_folder
 
 
 def export_model(
@@ -55,10 +60,31 @@ def save_to_share(
             raise InputError(f"{output}: too large for 16 bits, save it in full precision: {', '.join(too_large)}")
     # While training, characters outside the charset are dropped.
     processor.tokenizer.set_policy("error", unicode_form=processor.tokenizer.unicode_form)
-    processor.write_model_card(output, network, facts)
-    with quiet_loading():
-        network.save_pretrained(output, state_dict=state_dict)
-    processor.save_pretrained(output)
+    write_folder(output, network, processor, facts, state_dict)
+
+
+def write_folder(
+    output: str | os.PathLike,
+    network: PreTrainedModel,
+    processor: ProcessorMixin,
+    facts: ModelFacts | None = None,
+    state_dict: Mapping[str, torch.Tensor] | None = None,
+) -> None:
+    """
+    Writes a model, its processor, the code of both and a model card to a folder, all of it or nothing.
+
+    Args:
+        state_dict: The weights to write; by default those of the model.
+
+    Raises:
+        OSError: names the folder if it cannot be written.
+    """
+    with whole_folder(output, stale=[DECODING]) as folder:
+        with quiet_loading():
+            network.save_pretrained(folder, state_dict=state_dict)
+        processor.save_pretrained(folder)
+        # Where the folder has these weights already it keeps its card: their files are not yet replaced.
+        family_of(network.config).write_model_card(output, network, processor, facts)
 
 
 def refuse_own_folder(model: str | os.PathLike, output: str | os.PathLike) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from processing.model_facts import ModelFacts, SetResult
+from processing.model_facts import ModelFacts, Rates, SetResult
 
 from .decoding import DECODERS
 from .errors import InputError
@@ -26,17 +26,24 @@ def results_of(report: Mapping[str, Any], hub_sets: Mapping[str, str] | None = N
         SetResult(
             name=name,
             split=report["split"],
-            cer=numbers["cer"],
-            wer=numbers["wer_space"],
-            cer_interval=tuple(numbers["intervals"]["cer"]),
-            wer_interval=tuple(numbers["intervals"]["wer_space"]),
+            **_rates(numbers),
             lines=numbers["lines"],
             groups=numbers["resampled"]["unit"],
             decoder=decoder_of(report),
             dataset=(hub_sets or {}).get(name),
+            greedy=Rates(**_rates(numbers["greedy"])) if "greedy" in numbers else None,
         )
         for name, numbers in report["sets"].items()
     )
+
+
+def _rates(numbers: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "cer": numbers["cer"],
+        "wer": numbers["wer_space"],
+        "cer_interval": tuple(numbers["intervals"]["cer"]),
+        "wer_interval": tuple(numbers["intervals"]["wer_space"]),
+    }
 
 
 def decoder_of(report: Mapping[str, Any]) -> str:
@@ -90,4 +97,4 @@ def read_reports(
     return ModelFacts(results=tuple(results.values()), commands=tuple(commands))
 
 
-__all__ = ["ModelFacts", "SetResult", "read_reports", "results_of"]
+__all__ = ["ModelFacts", "Rates", "SetResult", "read_reports", "results_of"]

@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,20 @@ import torch
 from PIL import Image
 from transformers import PreTrainedModel, ProcessorMixin
 
+from processing.confidence import Calibration
 from processing.ctc import LineFrames, decode_page
 from processing.image_files import readable_suffixes
 from processing.images import full_size
+from processing.language_models import decoder_name
 from processing.model_facts import ModelFacts
 
-from .decoding import Decoder, LanguageModels, SearchSettings
+from .data.text_policy import TextPolicy
+from .decoding import Decoder, LanguageModels, SearchSettings, decode_greedily
 from .errors import InputError
+from .export import write_folder
 from .families import family_of
-from .loading import load_model, quiet_loading
-from .reading import Character, LineReading
+from .loading import load_model
+from .reading import Character, LineReading, Provenance
 
 
 BATCHES_AHEAD = 16
@@ -72,6 +77,26 @@ class Recognizer:
             self.decoder_name += f": {language}"
         self.source = source or model.name_or_path or None
 
+    @property
+    def text_policy(self) -> TextPolicy:
+        """The policy stored with the model, or the default one."""
+        return TextPolicy.of(self.processor.tokenizer)
+
+    @property
+    def charset(self) -> str | None:
+        """The characters that the model can write, or `None` if that cannot be told."""
+        return self.family.charset(self.processor)
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What makes the scores of readings probabilities of being right, if the model has it for the decoder."""
+        return getattr(self.processor, "calibrations", {}).get(decoder_name(self.decoder))
+
+    @property
+    def provenance(self) -> Provenance:
+        """What reads, by name, to be written beside what was read."""
+        return Provenance(self.source, self.decoder_name, self.calibration and self.calibration.id)
+
     def read(
         self, images: Iterable[Any], batch_size: int = 8, pages: Iterable[Hashable] | None = None
     ) -> Iterator[LineReading]:
@@ -122,10 +147,7 @@ class Recognizer:
         Args:
             facts: What is known of the model besides.
         """
-        self.family.write_model_card(folder, self.model, self.processor, facts)
-        with quiet_loading():
-            self.model.save_pretrained(folder)
-        self.processor.save_pretrained(folder)
+        write_folder(folder, self.model, self.processor, facts)
 
     def open_ahead(self, lines: Iterator[tuple[Any, Any]], batch_size: int) -> list[tuple[Image.Image | str, Any]]:
         """
@@ -163,7 +185,14 @@ class Recognizer:
         for group in groups.values():
             found = decode_page(self.decoder, [frames[index].probabilities for index in group])
             for index, hypotheses in zip(group, found, strict=True):
-                yield index, _reading(self.processor.read_frames(frames[index], hypotheses, self.decoder))
+                reading = _reading(self.processor.read_frames(frames[index], hypotheses, self.decoder))
+                yield index, replace(reading, greedy=self._read_greedily(frames[index]))
+
+    def _read_greedily(self, frames: LineFrames) -> str | None:
+        """To measure what the decoder brings; `None` if it is greedy itself."""
+        if self.decoder is decode_greedily:
+            return None
+        return self.processor.tokenizer.decode(frames.probabilities.argmax(-1).tolist())
 
     @torch.inference_mode()
     def _write(self, images: list[Image.Image]) -> list[LineReading]:
@@ -190,6 +219,8 @@ def load_recognizer(
     Raises:
         InputError: names the model, device, decoder or language model that cannot be used.
     """
+    if language_model is not None and decoder not in (None, "lm"):
+        raise InputError(f"{language_model}: only the decoder lm reads with a language model; leave one of them out.")
     model, processor = load_model(source)
     if language_model is not None:
         stored, name = getattr(processor, "language_models", None), Path(language_model).stem
@@ -212,7 +243,7 @@ def _batched(
 
 def _reading(line: Mapping[str, Any]) -> LineReading:
     characters = tuple(Character(**each) for each in line["characters"])
-    return LineReading(line["text"], line["score"], characters, line.get("confidence"))
+    return LineReading(line["text"], line["score"], characters, line.get("confidence"), line.get("alternatives", ()))
 
 
 def find_images(paths: Iterable[str | os.PathLike]) -> list[str]:

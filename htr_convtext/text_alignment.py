@@ -42,7 +42,7 @@ class AlignedLine:
         unknown: The characters of the text that the model does not know. The others are aligned without them.
         characters: On the most probable path, with the highest probability of each within its columns.
         words: What stands between spaces, each with the mean of the scores, and the columns, of its characters.
-        score: The mean of the scores of the characters, or of the blanks where there are none.
+        score: The mean of the scores of the characters; 0 where there are none.
         misfit: How much less probable the text is than what the model sees, in the stretch of the line where that is
             most: the sum of `worst_stretch` over the number of characters + `SHORTEST`. 0 fits.
         stretch: The pixel columns of that stretch, if it is not empty.
@@ -107,7 +107,7 @@ def align_lines(
         InputError: if the model reads otherwise.
     """
     check_frames(recognizer)
-    policy = TextPolicy.of(recognizer.processor.tokenizer)
+    policy = recognizer.text_policy
     lines = ((image, policy(text)) for image, text in lines)
     while ahead := recognizer.open_ahead(lines, batch_size):
         opened = {index: image for index, (image, _) in enumerate(ahead) if isinstance(image, Image.Image)}
@@ -144,7 +144,7 @@ def _align_batch(
         ids, unknown = next(waiting)
         (read,) = decode_greedily(probabilities)
         reading = tokenizer.convert_tokens_to_string([tokenizer.character(index) for index in read.ids])
-        score = line_score(probabilities, character_scores(probabilities, read))
+        score = line_score(character_scores(probabilities, read))
         facts.append({"unknown": unknown, "reading": policy(reading), "reading_score": score})
         try:
             path = align(probabilities, ids)

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from processing.images import full_size
 
-from .data import DataReport, TextPolicy, load_lines
+from .data import DataReport, load_lines
 from .data.preparation import new_folder, write_data_set
 from .errors import InputError
 from .reading import Character
@@ -51,7 +51,7 @@ def cut_words(
     """
     check_frames(recognizer)
     output, sources = new_folder(output), list(sources)
-    policy = TextPolicy.of(recognizer.processor.tokenizer)
+    policy = recognizer.text_policy
     report = DataReport()
     report.notes = [
         f"Words of the lines of {', '.join(map(str, sources))}, cut by {recognizer.source or 'a model'}",
@@ -61,7 +61,7 @@ def cut_words(
     features = Features({"image": Image(decode=False), **dict.fromkeys(COLUMNS, Value("string"))})
     for source in sources:
         skipped: list[tuple[str, str, str]] = []
-        data = load_lines(source, skipped=skipped)
+        data = load_lines(source, skipped=skipped, dropped=report.dropped_characters)
         for split, name, reason in skipped:
             report.leave_out(f"{source}, {split}: {name}", reason)
         for split, lines in data.items():

@@ -186,6 +186,8 @@ class AttentionHTRForTextRecognition(AttentionHTRPreTrainedModel, GenerationMixi
                 loss=loss, logits=logits, encoder_last_hidden_state=frames, hidden_states=encoder_hidden_states
             )
         if decoder_input_ids is None and labels is not None:
+            if labels.shape[1] == 0:
+                raise ValueError("`labels` are empty: with attention each text has the end symbol at least.")
             decoder_input_ids = shift_right(labels)
         steps = self.config.max_text_length + 1 if decoder_input_ids is None else decoder_input_ids.shape[1]
         logits, alignments, states = self.decoder(frames, steps, decoder_input_ids)

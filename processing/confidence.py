@@ -72,7 +72,7 @@ class LineConfidence:
     @property
     def cer(self) -> float:
         """The CER to expect: sort lines by it to correct the worst first."""
-        return self.errors / self.length
+        return self.errors / self.length if self.errors else 0.0
 
 
 @dataclass(frozen=True)
@@ -193,6 +193,8 @@ class Calibration:
         """
         if not lines:
             raise InputError("There are no lines whose CER could be expected.")
+        if not any(line.errors for line in lines):  # all were corrected by a person
+            return ExpectedCER(0.0, 0.0, 0.0, level)
         errors, on_page = sum(line.errors for line in lines), {}
         for page, line in zip(pages if pages is not None else [None] * len(lines), lines, strict=True):
             on_page[page] = on_page.get(page, 0.0) + line.errors

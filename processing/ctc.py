@@ -84,10 +84,9 @@ def character_scores(probabilities: np.ndarray, hypothesis: Hypothesis) -> list[
     ]
 
 
-def line_score(probabilities: np.ndarray, scores: list[float]) -> float:
-    """The mean of the scores of the characters, or of the blanks where there are none."""
-    shown = scores or probabilities[:, 0].tolist()
-    return sum(shown) / max(1, len(shown))
+def line_score(scores: Sequence[float]) -> float:
+    """The mean of the scores of the characters; 0 where there are none: an empty reading is never sure."""
+    return sum(scores) / len(scores) if scores else 0.0
 
 
 def required_frames(labels: Sequence) -> int:

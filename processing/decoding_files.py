@@ -28,8 +28,8 @@ def save_decoding(
         calibrations: By the names of the decoders that they were fitted for.
     """
     facts: dict[str, Any] = {}
+    (language_models or LanguageModels({})).save(folder)
     if language_models is not None:
-        language_models.save(folder)
         facts |= {"language_models": sorted(language_models.files), "settings": asdict(language_models.settings)}
     if calibrations:
         facts["calibrations"] = {name: calibration.to_dict() for name, calibration in calibrations.items()}

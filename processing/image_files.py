@@ -5,7 +5,6 @@ import binascii
 import io
 import math
 import os
-import re
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -38,12 +37,19 @@ def readable_suffixes() -> set[str]:
 
 def name_of(source: Any) -> str:
     """What to call an image in messages: its file name or URL, never its content."""
+    unnamed = "The image"
     if isinstance(source, Mapping):
-        return str(source.get("path") or "An image without a name")
+        unnamed = "A line" if source.get("bytes") is None else "An image without a name"
+        source = source.get("path")
     if isinstance(source, os.PathLike):
         return os.fspath(source)
-    is_name = isinstance(source, str) and not source.startswith("data:") and len(source) <= LONGEST_NAME
-    return source if is_name else "The image"
+    is_name = isinstance(source, str) and not source.startswith("data:") and 0 < len(source) <= LONGEST_NAME
+    return source if is_name else unnamed
+
+
+def is_address(source: str | os.PathLike) -> bool:
+    """Whether a string is a URL of any kind rather than a file."""
+    return isinstance(source, str) and (source.startswith("data:") or "://" in source)
 
 
 @contextmanager
@@ -172,9 +178,9 @@ def _handle(source: Any) -> Iterator[BinaryIO]:
     if isinstance(source, Mapping):
         content, path = source.get("bytes"), source.get("path")
         if content is None and not path:
-            raise InputError("there are neither bytes nor a path.")
-        if content is None and re.match(r"\w+:", str(path)) and not os.path.exists(path):
-            raise InputError("an image of a data set is not fetched from elsewhere; store its bytes.")
+            raise InputError("there is no image.")
+        if content is None and is_address(path):  # nobody asked for what rows of data sets name to be fetched
+            raise InputError("no image but its address; download it, and store the image.")
         source = path if content is None else content
         if content is not None and not isinstance(content, (bytes, bytearray, memoryview)):
             raise InputError(f"its bytes are of the type {type(content).__name__}.")

@@ -72,13 +72,17 @@ class LanguageModels:
         return LanguageModelDecoder(models, self.settings, known=language is not None)
 
     def save(self, folder: str | os.PathLike) -> None:
-        """Copies the files to a model folder."""
+        """Copies the files to a model folder; those of other language models that were saved there go."""
         target = Path(folder, FOLDER)
-        target.mkdir(parents=True, exist_ok=True)
+        if self.files:
+            target.mkdir(parents=True, exist_ok=True)
         for name, path in self.files.items():
             copy = target / f"{name}.klm"
             if not (copy.exists() and copy.samefile(path)):
                 shutil.copyfile(path, copy)
+        for other in target.glob("*.klm"):
+            if other.stem not in self.files and not any(other.samefile(path) for path in self.files.values()):
+                other.unlink()
 
 
 class LanguageModelDecoder:

@@ -52,6 +52,7 @@ def write_model_card(
     sources = loaded_from if given.sources is None else given.sources
     if (folder / CARD).is_file() and has_weights_of(model, folder):
         sources = (str(folder),)
+    given = replace(given, language_models=description.language_models)
     revision = getattr(model.config, "_commit_hash", None) if sources == loaded_from else None
     cards = {source: _read_card(source, revision) for source in sources}
     known = {source: ModelFacts.of_card(card.data) for source, card in cards.items() if card is not None}
@@ -69,7 +70,7 @@ def write_model_card(
     else:
         now = _of_trained_further(given, known, sources)
         shutil.rmtree(folder / EVAL_RESULTS, ignore_errors=True)  # of other weights
-    now = replace(now, name=now.name or _folder_name(folder))
+    now = replace(now, name=now.name or _folder_name(folder), language_models=description.language_models)
 
     now.write_into(data)
     data["library_name"] = data.get("library_name", "transformers")
@@ -82,7 +83,9 @@ def write_model_card(
         data["eval_results"] = results
         data["metrics"] = list(unique([*(data.get("metrics") or []), *(each.metric_type for each in results)]))
     text = card_text(now, description) if text is None else text
-    ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text.lstrip()}").save(folder / CARD)
+    part = folder / f"{CARD}.part"
+    ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text.lstrip()}").save(part)
+    part.replace(folder / CARD)
     _write_hub_results(now, given, folder)
     return now
 

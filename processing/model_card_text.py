@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .model_facts import ModelFacts, SetResult, in_percent
+from .model_facts import ModelFacts, Rates, SetResult, in_percent
 
 
 RESULTS = "## Results"
@@ -26,6 +26,7 @@ class ModelDescription:
         text_policy: How the ground truth that it learned from is written, if that is stored with it.
         images: Sentences on how line images are prepared.
         limits: Sentences on what it cannot do.
+        language_models: Names of those that it decodes with by default.
     """
 
     architecture: str
@@ -37,6 +38,7 @@ class ModelDescription:
     images: tuple[str, ...]
     limits: tuple[str, ...]
     tags: tuple[str, ...]
+    language_models: tuple[str, ...] = ()
 
 
 def card_text(facts: ModelFacts, description: ModelDescription) -> str:
@@ -86,6 +88,17 @@ def _usage(facts: ModelFacts, description: ModelDescription) -> list[str]:
         ),
         "On the command line, with the package `htr-convtext`, which reads whole pages too:",
         _fenced(f"htr recognize line.png --model {model}\nhtr transcribe page.jpg --model {model}", "sh"),
+        *_language_models(facts),
+    ]
+
+
+def _language_models(facts: ModelFacts) -> list[str]:
+    if not facts.language_models:
+        return []
+    names = ", ".join(f"`{name}`" for name in facts.language_models)
+    return [
+        f"Language models of characters that it reads with: {names} (in `language_models/`; they need "
+        "flashlight-text). `--decoder greedy` reads without any."
     ]
 
 
@@ -128,10 +141,13 @@ def results_section(facts: ModelFacts) -> list[str]:
     if not facts.results:
         return ["Not measured, or not known. `htr evaluate` measures a model on lines with ground truth."]
     decoders = any(result.decoder for result in facts.results)
-    header = ["set", "split", "lines", "CER %", "95 % interval", "WER %", "95 % interval", "drawn"]
+    beside = any(result.greedy for result in facts.results)
+    header = ["set", "split", "lines"]
+    header += ["greedy CER %", "95 % interval", "greedy WER %", "95 % interval"] if beside else []
+    header += ["CER %", "95 % interval", "WER %", "95 % interval", "drawn"]
     header += ["decoder"] if decoders else []
     rows = [header, ["---"] * len(header)]
-    rows += [_result_row(result) + ([result.decoder or "–"] if decoders else []) for result in facts.results]
+    rows += [_result_row(result, beside) + ([result.decoder or "–"] if decoders else []) for result in facts.results]
     parts = ["\n".join(f"| {' | '.join(map(_cell, row))} |" for row in rows)]
     parts.append(
         "CER: character error rate over code points. WER: word error rate over words between spaces. Both are of all "
@@ -140,23 +156,38 @@ def results_section(facts: ModelFacts) -> list[str]:
         if any(result.cer_interval for result in facts.results)
         else "CER: character error rate over code points. WER: word error rate over words between spaces."
     )
+    if beside:
+        parts.append("*greedy*: the best class of each frame, without language model or search (`--decoder greedy`).")
+    if any((result.decoder or "").startswith("lm") for result in facts.results):
+        parts.append(
+            "*lm*: with a language model. It helps most where its text is of the collections that are measured, as "
+            "their training transcriptions are; on other collections expect less of it."
+        )
     if facts.commands:
         parts += ["Measured with", _fenced("\n".join(facts.commands), "sh")]
     return parts
 
 
-def _result_row(result: SetResult) -> list[str]:
+def _result_row(result: SetResult, beside: bool) -> list[str]:
+    """With the figures of greedy decoding before the others if such stand `beside` any."""
     name = f"[{result.name}](https://huggingface.co/datasets/{result.dataset})" if result.dataset else result.name
-    rates = [(result.cer, result.cer_interval), (result.wer, result.wer_interval)]
-    shown = [
+    greedy = result if result.decoder == "greedy" else result.greedy
+    shown = [*(_rate_cells(greedy) if beside else []), *_rate_cells(result)]
+    return [name, result.split, f"{result.lines:,}" if result.lines else "–", *shown, result.groups or "–"]
+
+
+def _rate_cells(rates: SetResult | Rates | None) -> list[str]:
+    if rates is None:
+        return ["–"] * 4
+    pairs = [(rates.cer, rates.cer_interval), (rates.wer, rates.wer_interval)]
+    return [
         text
-        for rate, interval in rates
+        for rate, interval in pairs
         for text in (
             "–" if rate is None else f"{in_percent(rate):.2f}",
             "{:.2f}–{:.2f}".format(*map(in_percent, interval)) if interval else "–",
         )
     ]
-    return [name, result.split, f"{result.lines:,}" if result.lines else "–", *shown, result.groups or "–"]
 
 
 def _training_data(facts: ModelFacts) -> list[str]:

@@ -18,6 +18,16 @@ EXTRA = "htr"  # the key of the metadata for what the Hub has no key for
 
 
 @dataclass(frozen=True)
+class Rates:
+    """CER, and WER of words between spaces, with their 95 % intervals, all of them shares."""
+
+    cer: float
+    wer: float | None = None
+    cer_interval: tuple[float, float] | None = None
+    wer_interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
 class SetResult:
     """
     What was measured on one set of lines; rates and their 95 % intervals are shares.
@@ -28,6 +38,7 @@ class SetResult:
         groups: What was drawn for the intervals: `"writers"`, `"pages"` or `"lines"`.
         decoder: How the lines were read, if that is known: `"greedy"`, `"beam"`, `"lm"` or `"lm: fr"`.
         dataset: Hub id, if the set is a data set of the Hub.
+        greedy: What greedy decoding has on the same lines, where `decoder` is another.
     """
 
     name: str
@@ -40,6 +51,7 @@ class SetResult:
     groups: str | None = None
     decoder: str | None = None
     dataset: str | None = None
+    greedy: Rates | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -47,9 +59,13 @@ class SetResult:
         return self.name, self.split
 
     def to_eval_results(self) -> list[EvalResult]:
-        """CER and WER in per cent, their intervals among their `args`."""
-        rates = {"cer": (self.cer, self.cer_interval), "wer": (self.wer, self.wer_interval)}
+        """CER and WER in per cent, their intervals among their `args`; then those of greedy decoding, which say so."""
         of_set = {"lines": self.lines, "resampled": self.groups, "decoder": self.decoder}
+        found = [("cer", self.cer, self.cer_interval, {}), ("wer", self.wer, self.wer_interval, {})]
+        if self.greedy:
+            how = {"decoder": "greedy"}
+            found.append(("cer", self.greedy.cer, self.greedy.cer_interval, how))
+            found.append(("wer", self.greedy.wer, self.greedy.wer_interval, how))
         return [
             EvalResult(
                 task_type=TASK,
@@ -58,10 +74,11 @@ class SetResult:
                 dataset_split=self.split,
                 dataset_args={name: value for name, value in of_set.items() if value is not None} or None,
                 metric_type=metric,
+                metric_name=f"{metric}, greedy decoding" if how else None,
                 metric_value=in_percent(rate),
-                metric_args={"interval_95": [in_percent(bound) for bound in interval]} if interval else None,
+                metric_args={**({"interval_95": list(map(in_percent, interval))} if interval else {}), **how} or None,
             )
-            for metric, (rate, interval) in rates.items()
+            for metric, rate, interval, how in found
             if rate is not None
         ]
 
@@ -80,6 +97,8 @@ class SetResult:
             notes.append(f"WER {in_percent(self.wer):.2f} %")
         if self.decoder:
             notes.append(f"decoder {self.decoder}")
+        if self.greedy:
+            notes.append(f"greedy decoding: CER {in_percent(self.greedy.cer):.2f} %")
         return EvalResultEntry(
             dataset_id=self.dataset, task_id="default", value=in_percent(self.cer), notes="; ".join(notes)
         )
@@ -101,6 +120,7 @@ class ModelFacts:
         results: What was measured with these very weights.
         commands: Commands that measured it.
         notes: Sentences about how the weights came about.
+        language_models: Names of those that are stored with the model. The card takes them from its processor.
         repository: Hub id under which the model is shared.
         sources: Folders or Hub ids of the models that the weights come from; `None` for the one that it was loaded
             from. Their cards are carried on: all of a card if the weights are the same, else what holds for trained
@@ -119,6 +139,7 @@ class ModelFacts:
     results: tuple[SetResult, ...] = ()
     commands: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    language_models: tuple[str, ...] = ()
     repository: str | None = None
     sources: tuple[str, ...] | None = None
 
@@ -149,7 +170,7 @@ class ModelFacts:
             base_model=_matching(data.get("base_model"), HUB_ID),
             results=tuple(_set_results(data.get("eval_results") or [])),
             repository=(*_matching(extra.get("repository"), HUB_ID), None)[0],
-            **{name: _matching(extra.get(name)) for name in ("training_sets", "commands", "notes")},
+            **{name: _matching(extra.get(name)) for name in ("training_sets", "commands", "notes", "language_models")},
         )
 
     def updated(self, other: "ModelFacts") -> "ModelFacts":
@@ -176,9 +197,11 @@ class ModelFacts:
             "training_sets": list(self.training_sets),
             "commands": list(self.commands),
             "notes": list(self.notes),
+            "language_models": list(self.language_models),
             "repository": self.repository,
         }
         extra = {name: value for name, value in extra.items() if value}
+        data.pop(EXTRA, None)
         if extra:
             data[EXTRA] = extra
 
@@ -200,26 +223,34 @@ def _matching(value: Any, pattern: re.Pattern = re.compile(r"(?s).+")) -> tuple[
 
 
 def _set_results(eval_results: Iterable[EvalResult]) -> Iterable[SetResult]:
-    """CER and WER of each set, of results as `SetResult.to_eval_results` makes them, or with less."""
-    sets: dict[tuple[str, str], dict[str, EvalResult]] = {}
+    """The results of each set, of those as `SetResult.to_eval_results` makes them, or with less."""
+    sets: dict[tuple[str, str], list[EvalResult]] = {}
     for each in eval_results:
         if each.metric_type in ("cer", "wer") and isinstance(each.metric_value, (int, float)):
-            sets.setdefault((each.dataset_name, each.dataset_split or "test"), {})[each.metric_type] = each
-    for (name, split), rates in sets.items():
-        if "cer" not in rates:
+            sets.setdefault((each.dataset_name, each.dataset_split or "test"), []).append(each)
+    for (name, split), found in sets.items():
+        beside = [each for each in found if (each.metric_args or {}).get("decoder") == "greedy"]
+        rates = _rates([each for each in found if each not in beside])
+        if rates is None:
             continue
-        found = {}
-        for metric, each in rates.items():
-            bounds = (each.metric_args or {}).get("interval_95")
-            found[metric] = each.metric_value / 100
-            found[f"{metric}_interval"] = (bounds[0] / 100, bounds[1] / 100) if bounds else None
-        kind, of_set = rates["cer"].dataset_type, rates["cer"].dataset_args or {}
+        kind, of_set = found[0].dataset_type, found[0].dataset_args or {}
         yield SetResult(
             name,
             split,
-            **found,
+            **vars(rates),
             lines=of_set.get("lines"),
             groups=of_set.get("resampled"),
             decoder=of_set.get("decoder"),
             dataset=kind if isinstance(kind, str) and HUB_ID.fullmatch(kind) else None,
+            greedy=_rates(beside),
         )
+
+
+def _rates(eval_results: Iterable[EvalResult]) -> Rates | None:
+    """Those of one decoder; `None` without a CER."""
+    found: dict[str, Any] = {}
+    for each in eval_results:
+        bounds = (each.metric_args or {}).get("interval_95")
+        found[each.metric_type] = each.metric_value / 100
+        found[f"{each.metric_type}_interval"] = (bounds[0] / 100, bounds[1] / 100) if bounds else None
+    return Rates(**found) if "cer" in found else None

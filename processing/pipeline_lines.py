@@ -14,7 +14,8 @@ class LinePipeline(Pipeline):
 
     Each line gives a dict of `text` and `score`, the mean probability of its characters. With
     `return_characters=True` also `characters`: for each its `char`, `score`, and `start` and `end`, the pixel columns
-    of the given image (after its EXIF orientation) where it was recognised.
+    of the given image (after its EXIF orientation) where it was recognised; and what else `recognize` of the processor
+    gives: with CTC `alternatives` and, if the model is calibrated, `confidence`.
 
     `decoder` is one of the model's processor (`pipe.processor.decoder("greedy")`) or your own (see its `recognize`); by
     default the model's language models are used, if it has any.

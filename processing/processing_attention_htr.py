@@ -54,9 +54,9 @@ class AttentionHTRProcessor(LineProcessor):
                 default the best of each step.
 
         Returns:
-            For each image `text` and `score`, the mean probability of the characters, or of the end symbol or the
-            blanks where nothing was read; `char_offsets` and `characters` as [`LineProcessor.line_of`] has them. With
-            attention a character has one frame, the one of most weight when it was written.
+            For each image `text` and `score`, the mean probability of the characters, 0 where nothing was read;
+            `char_offsets` and `characters` as [`LineProcessor.line_of`] has them. With attention a character has one
+            frame, the one of most weight when it was written.
         """
         probabilities = outputs.logits.detach().float().softmax(-1).cpu().numpy()
         frames = outputs.encoder_last_hidden_state.shape[1]
@@ -66,14 +66,13 @@ class AttentionHTRProcessor(LineProcessor):
             if alignments is None:
                 best = (decoder or self.decoder())(steps)[0]
                 scores = character_scores(steps, best)
-                score = line_score(steps, scores)
             else:
                 path = steps.argmax(-1) if sequences is None else sequences[index].cpu().numpy()
-                best, scores, score = self._written(path, steps, alignments[index])
+                best, scores = self._written(path, steps, alignments[index])
             width = columns = None
             if image_sizes is not None:
                 width, columns = image_sizes[index][0], self._columns(image_sizes[index], frames)
-            results.append(self.line_of(best, scores, score, output_char_offsets, columns, width))
+            results.append(self.line_of(best, scores, line_score(scores), output_char_offsets, columns, width))
         return results
 
     def line_frames(self, model: PreTrainedModel, images: Sequence[Image.Image]) -> list[LineFrames]:
@@ -92,8 +91,8 @@ class AttentionHTRProcessor(LineProcessor):
 
     def _written(
         self, path: np.ndarray, probabilities: np.ndarray, alignments: np.ndarray
-    ) -> tuple[Hypothesis, list[float], float]:
-        """What attention wrote, the symbols of a path, and the scores of its characters and of all."""
+    ) -> tuple[Hypothesis, list[float]]:
+        """What attention wrote, the symbols of a path, and the scores of its characters."""
         ends = np.flatnonzero(path == self.tokenizer.eos_token_id)
         length = int(ends[0]) if len(ends) else len(path)
         chosen = np.take_along_axis(probabilities, path[:, None], 1)[:, 0]
@@ -104,8 +103,7 @@ class AttentionHTRProcessor(LineProcessor):
             tuple((frame, frame + 1) for frame in frames),
             float(np.log(chosen[: length + 1], dtype=np.float64).sum()),
         )
-        scores = chosen[kept].tolist()
-        return hypothesis, scores, float(np.mean(scores or chosen[length : length + 1]))
+        return hypothesis, chosen[kept].tolist()
 
     def recognize(
         self,
@@ -150,6 +148,7 @@ class AttentionHTRProcessor(LineProcessor):
                 "The score of a word is the mean probability of its characters, not that of the word being right.",
             ),
             tags=("htr", "handwriting", "word-recognition", "attention" if has_attention else "ctc", "attention-htr"),
+            language_models=self.language_model_names,
         )
 
 

@@ -45,10 +45,10 @@ class HTRConvTextProcessor(LineProcessor):
                 columns there. Needs `inputs_to_logits_ratio`, which the model's configuration has.
 
         Returns:
-            For each line `text` and `score`, the mean probability of the characters, or of the blanks where nothing
-            was read. With `output_char_offsets` also `char_offsets`, for each character `char`, `start_offset` and
-            `end_offset` (frames, end exclusive) and `score`, the highest probability of its frames. With `image_sizes`
-            also `characters`: `char`, `score`, `start` and `end`.
+            For each line `text` and `score`, the mean probability of the characters, 0 where nothing was read.
+            With `output_char_offsets` also `char_offsets`, for each character `char`, `start_offset` and `end_offset`
+            (frames, end exclusive) and `score`, the highest probability of its frames. With `image_sizes` also
+            `characters`: `char`, `score`, `start` and `end`.
         """
         decoder = decoder or self.decoder()
         results = []
@@ -58,7 +58,7 @@ class HTRConvTextProcessor(LineProcessor):
             width = columns = None
             if image_sizes is not None:
                 width, columns = image_sizes[index][0], self._columns(image_sizes[index], inputs_to_logits_ratio)
-            results.append(self.line_of(best, scores, line_score(frames, scores), output_char_offsets, columns, width))
+            results.append(self.line_of(best, scores, line_score(scores), output_char_offsets, columns, width))
         return results
 
     def recognize(
@@ -109,6 +109,7 @@ class HTRConvTextProcessor(LineProcessor):
                 "The score of a line is the mean probability of its characters, not that of the line being right.",
             ),
             tags=("htr", "handwriting", "ctc", model.config.model_type.replace("_", "-")),
+            language_models=self.language_model_names,
         )
 
 

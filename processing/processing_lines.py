@@ -106,6 +106,10 @@ class LineProcessor(ProcessorMixin):
     def model_input_names(self) -> list[str]:
         return [*self.image_processor.model_input_names, "labels"]
 
+    @property
+    def language_model_names(self) -> tuple[str, ...]:
+        return tuple(sorted(self.language_models.files)) if self.language_models else ()
+
     def decoder(self, name: str | None = None, language: str | None = None) -> Decoder:
         """
         What makes text of the probabilities of frames (CTC): `"greedy"`, `"beam"`, or `"lm"`, with a language model;
@@ -139,18 +143,22 @@ class LineProcessor(ProcessorMixin):
 
         If there is a calibration for the decoder, the scores of characters are the probabilities that they are right,
         and `confidence` has what else is known of the line ([`LineConfidence`]); else they are those of the network.
+        `alternatives` are the texts of the hypotheses, each with its `log_probability`.
         """
         calibration = self.calibrations.get(decoder_name(decoder))
         if calibration is None:
-            scores = character_scores(frames.probabilities, hypotheses[0])
-            score, more = line_score(frames.probabilities, scores), {}
+            scores, more = character_scores(frames.probabilities, hypotheses[0]), {}
         else:
             space = self.tokenizer.encoder.get(" ")
             confidence = calibration.confidence(frames.probabilities, hypotheses, space)
             scores, more = confidence.characters, {"confidence": confidence}
-            score = sum(scores) / len(scores) if scores else confidence.line
-        found = self.line_of(hypotheses[0], scores, score, columns_per_frame=frames.columns, width=frames.width)
-        return {**found, **more}
+        score, columns = line_score(scores), frames.columns
+        found = self.line_of(hypotheses[0], scores, score, columns_per_frame=columns, width=frames.width)
+        alternatives = tuple((self._text_of(each), each.log_probability) for each in hypotheses)
+        return {**found, **more, "alternatives": alternatives}
+
+    def _text_of(self, hypothesis: Hypothesis) -> str:
+        return self.tokenizer.convert_tokens_to_string([self.tokenizer.character(index) for index in hypothesis.ids])
 
     def line_of(
         self,

@@ -24,7 +24,16 @@ from PIL import Image
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]  # started from a clone, or from the folder of a Space
 
-from rendering import CSS, SHOW_EDITOR, draw_page, find_line, line_html, shown_scale  # noqa: E402
+from rendering import (  # noqa: E402
+    CSS,
+    SHOW_EDITOR,
+    draw_page,
+    find_line,
+    line_html,
+    page_html,
+    shown_scale,
+    text_html,
+)
 
 from htr_convtext import InputError, Recognizer, load_recognizer  # noqa: E402
 from htr_convtext.decoding import DECODERS  # noqa: E402
@@ -37,12 +46,15 @@ from htr_convtext.documents import (  # noqa: E402
     cut_line,
     format_pages,
 )
-from htr_convtext.transcription import corrected, transcribe_image  # noqa: E402
+from htr_convtext.reading import Calibration, certain  # noqa: E402
+from htr_convtext.transcription import corrected, transcribe_image, with_expected_cer  # noqa: E402
 
 
 BUNDLED = "tiny (bundled)"
 MODELS = [BUNDLED, *filter(None, map(str.strip, os.environ.get("HTR_MODELS", "").split(",")))]
+BEST = "best of the model"
 DECODER_LABELS = {"beam": "beam search", "lm": "language model"}
+MIN_CONFIDENCE = 0.5
 PAGE, LINE = "a page", "a single line"
 MAX_UPLOAD = "20mb"
 MAX_PIXELS = 40_000_000
@@ -60,15 +72,17 @@ class Reading:
     """What one person has on screen."""
 
     name: str  # of its files
-    picture: bytes  # of `compressed`
+    content: bytes  # of the page, `compressed`
     page: Page
     selected: str | None = None
+    calibration: Calibration | None = None  # of what read it
+    min_confidence: float = MIN_CONFIDENCE  # below which words are marked
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     @property
     def image(self) -> Image.Image:
         """The page, 8-bit RGB."""
-        return Image.open(io.BytesIO(self.picture), formats=["JPEG", "PNG"]).convert("RGB")
+        return Image.open(io.BytesIO(self.content), formats=["JPEG", "PNG"]).convert("RGB")
 
     def line(self) -> PageLine | None:
         return next((line for line in self.page.lines if line.id == self.selected), None)
@@ -76,6 +90,9 @@ class Reading:
     def key(self, line: PageLine) -> str:
         """Names a line, and the reading: the lines of the next page have the same ids."""
         return f"{self.token} {line.id}"
+
+    def picture(self) -> Image.Image:
+        return draw_page(self.image, self.page, self.selected, self.min_confidence)
 
 
 def compressed(image: Image.Image) -> bytes:
@@ -87,7 +104,10 @@ def compressed(image: Image.Image) -> bytes:
 
 @lru_cache(maxsize=2)
 def recognizer(model: str, decoder: str) -> Recognizer:
-    return load_recognizer(None if model == BUNDLED else model, decoder=decoder)
+    try:
+        return load_recognizer(None if model == BUNDLED else model, decoder=None if decoder == BEST else decoder)
+    except InputError as error:
+        raise gr.Error(str(error)) from None
 
 
 def open_upload(path: str, number: int) -> tuple[Image.Image, int, int]:
@@ -108,7 +128,15 @@ def whole_line(image: Image.Image) -> Page:
     return Page("", width, height, [Region("r1", outline, [line])])
 
 
-def read(path: str | None, kind: str, number: float, model: str, decoder: str, progress=gr.Progress()):  # noqa: B008
+def read(
+    path: str | None,
+    kind: str,
+    number: float,
+    model: str,
+    decoder: str,
+    min_confidence: float = MIN_CONFIDENCE,
+    progress=gr.Progress(),  # noqa: B008
+):
     """Reads the upload; the new state and everything that shows it."""
     if not path:
         raise gr.Error("Choose a file first: an image, a TIFF or a PDF.")
@@ -117,7 +145,8 @@ def read(path: str | None, kind: str, number: float, model: str, decoder: str, p
         os.utime(path)  # another hour
     image, number, count = open_upload(path, int(number or 1))
     progress(0.3, "finding and reading lines")
-    page = transcribe_image(image, recognizer(model, decoder), whole_line(image) if kind == LINE else None)
+    reader = recognizer(model, decoder)
+    page = transcribe_image(image, reader, whole_line(image) if kind == LINE else None)
     if not page.lines:
         gr.Warning("No line of text was found. Is the page upright and sharp?")
     elif page.is_sideways:
@@ -125,24 +154,29 @@ def read(path: str | None, kind: str, number: float, model: str, decoder: str, p
     name = Path(path).stem + (f"_{number:04}" if count > 1 else "")
     page = replace(page, image=Path(path).name, number=number)
     first = page.lines[0].id if page.lines else None
-    return show(Reading(name, compressed(image), page, first))
+    return show(Reading(name, compressed(image), page, first, reader.calibration, min_confidence))
 
 
 def show(reading: Reading):
     """All outputs for a state."""
     return (
         reading,
-        draw_page(reading.image, reading.page, reading.selected),
-        rows(reading.page),
+        reading.picture(),
+        rows(reading),
+        page_html(reading.page),
         *show_line(reading),
         *downloads(reading),
     )
 
 
-def rows(page: Page) -> list[list]:
+def rows(reading: Reading) -> list[list]:
     return [
-        [number, line.text, "" if line.score is None else f"{100 * line.score:.0f} %"]
-        for number, line in enumerate(page.lines, 1)
+        [
+            number,
+            text_html(line, reading.min_confidence),
+            "" if line.score is None else f"{100 * line.score:.0f} %",
+        ]
+        for number, line in enumerate(reading.page.lines, 1)
     ]
 
 
@@ -154,7 +188,8 @@ def show_line(reading: Reading):
     number = [each.id for each in reading.page.lines].index(line.id) + 1
     text = gr.Textbox(value=line.text, visible=True, label=f"Line {number}: correct it here")
     try:
-        shown = line_html(line, cut_line(reading.image.convert("L"), line.polygon, line.baseline))
+        cut = cut_line(reading.image.convert("L"), line.polygon, line.baseline)
+        shown = line_html(line, cut, reading.calibration is not None)
     except InputError as error:
         shown = f"<p>This line cannot be cut out: {error}.</p>"
     return gr.HTML(value=shown, visible=True), text, reading.key(line)
@@ -183,7 +218,7 @@ def select(reading: Reading, identifier: str | None):
     if identifier is None:
         return (gr.skip(),) * SELECTION
     reading = replace(reading, selected=identifier)
-    return reading, draw_page(reading.image, reading.page, identifier), *show_line(reading)
+    return reading, reading.picture(), *show_line(reading)
 
 
 def select_in_picture(reading: Reading | None, event: gr.SelectData):
@@ -204,7 +239,7 @@ def select_in_table(reading: Reading | None, event: gr.SelectData):
 
 def correct(reading: Reading | None, key: str | None, text: str):
     """Takes the corrected text of a line over, which may no longer be the selected one."""
-    nothing = (gr.skip(),) * (3 + len(DOWNLOADS))
+    nothing = (gr.skip(),) * (5 + len(DOWNLOADS))
     if not key or not is_kept(reading):
         return nothing
     line = next((line for line in reading.page.lines if reading.key(line) == key), None)
@@ -215,10 +250,19 @@ def correct(reading: Reading | None, key: str | None, text: str):
     try:
         new = corrected(line, text, cut_line(reading.image.convert("L"), line.polygon, line.baseline))
     except InputError:
-        new = replace(line, text=text, score=1.0)
+        new = replace(line, text=text, score=1.0, confidence=certain(text))
     page = reading.page.with_lines(new if each is line else each for each in reading.page.lines)
-    reading = replace(reading, page=page)
-    return reading, rows(page), show_line(reading)[0], *downloads(reading)
+    reading = replace(reading, page=with_expected_cer(page, reading.calibration))
+    shown = reading.picture(), page_html(reading.page), show_line(reading)[0]
+    return reading, rows(reading), *shown, *downloads(reading)
+
+
+def mark(reading: Reading | None, min_confidence: float):
+    """Marks the words that are less sure, in the picture and in the table."""
+    if reading is None:
+        return (gr.skip(),) * 3
+    reading = replace(reading, min_confidence=min_confidence)
+    return reading, reading.picture(), rows(reading)
 
 
 def count_pages(path: str | None):
@@ -250,8 +294,11 @@ def build() -> gr.Blocks:
                 number = gr.Number(value=1, precision=0, visible=False)
                 with gr.Accordion("Model and decoder", open=False):
                     model = gr.Dropdown(MODELS, value=MODELS[0], label="Model", interactive=len(MODELS) > 1)
-                    labels = [(DECODER_LABELS.get(name, name), name) for name in DECODERS]
-                    decoder = gr.Dropdown(labels, value="greedy", label="Decoder")
+                    labels = [BEST, *((DECODER_LABELS.get(name, name), name) for name in DECODERS)]
+                    decoder = gr.Dropdown(labels, value=BEST, label="Decoder", elem_id="decoder")
+                marks = gr.Slider(
+                    0, 1, value=MIN_CONFIDENCE, step=0.05, label="Mark words less sure than", elem_id="marks"
+                )
                 start = gr.Button("Read", variant="primary", elem_id="read")
                 gr.Examples(
                     [[str(EXAMPLES / "page.jpg"), PAGE], [str(EXAMPLES / "line.jpg"), LINE]],
@@ -271,9 +318,10 @@ def build() -> gr.Blocks:
                     elem_id="page",
                     buttons=["fullscreen"],
                 )
+        summary = gr.HTML(elem_id="summary")
         table = gr.Dataframe(
             headers=["#", "text", "score"],
-            datatype=["number", "str", "str"],
+            datatype=["number", "html", "str"],
             interactive=False,
             wrap=True,
             column_widths=["12%", "68%", "20%"],
@@ -290,8 +338,8 @@ def build() -> gr.Blocks:
         upload.change(count_pages, upload, number, show_progress="hidden")
         start.click(
             read,
-            [upload, kind, number, model, decoder],
-            [state, picture, table, crop, text, key, *files],
+            [upload, kind, number, model, decoder, marks],
+            [state, picture, table, summary, crop, text, key, *files],
             concurrency_limit=1,
         )
         # One after the other, as they come: each builds on the state that the one before leaves.
@@ -299,7 +347,9 @@ def build() -> gr.Blocks:
         edit |= {"concurrency_id": "edit", "concurrency_limit": 1}
         picture.select(select_in_picture, state, selection, **edit)
         table.select(select_in_table, state, selection, **edit).then(js=SHOW_EDITOR)
-        gr.on([text.submit, text.blur], correct, [state, key, text], [state, table, crop, *files], **edit)
+        changed = [state, table, picture, summary, crop, *files]
+        gr.on([text.submit, text.blur], correct, [state, key, text], changed, **edit)
+        marks.release(mark, [state, marks], [state, picture, table], **edit)
     return app
 
 

@@ -9,15 +9,19 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from htr_convtext import Recognizer, load_recognizer
 from htr_convtext.documents import Page
+from htr_convtext.evaluation.calibration_fitting import fit_calibration
 from htr_convtext.training import callbacks
 from htr_convtext.transcription import transcribe
 from modeling_htr_convtext import HTRConvTextForCTC
 from processing import HTRConvTextImageProcessor, HTRConvTextProcessor, HTRConvTextTokenizer
+from processing.confidence import Calibration
 from tests.helpers import CHARSET, EXAMPLE_PAGE, Clock, build_model
+from tests.test_confidence import SPACE, draw_line
 
 
 @pytest.fixture
@@ -50,6 +54,23 @@ def model_folder(tmp_path_factory) -> Path:
     build_model().save_pretrained(folder)
     image_processor = HTRConvTextImageProcessor(size={"height": 32, "width": 512})
     HTRConvTextProcessor(image_processor, HTRConvTextTokenizer.from_charset(CHARSET)).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def calibration() -> Calibration:
+    """Confidences, fitted on made lines."""
+    random = np.random.default_rng(0)
+    return fit_calibration([draw_line(random, 2.0, page=str(number // 10)) for number in range(100)], SPACE)
+
+
+@pytest.fixture(scope="session")
+def calibrated_folder(model_folder, calibration, tmp_path_factory) -> Path:
+    """The same as `model_folder`, with that calibration for greedy decoding."""
+    folder = tmp_path_factory.mktemp("calibrated") / "nano"
+    saved = load_recognizer(model_folder, "cpu")
+    saved.processor.calibrations["greedy"] = calibration
+    saved.save_pretrained(folder)
     return folder
 
 

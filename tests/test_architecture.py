@@ -15,7 +15,10 @@ MODELS = tuple(sorted(folder.name for folder in ROOT.glob("modeling_*")))
 ALLOWED = {
     "processing": (),
     **dict.fromkeys(MODELS, ()),
-    "htr_convtext/documents": ("processing", f"{LIBRARY}.reading", f"{LIBRARY}.errors"),
+    "htr_convtext/documents": (
+        "processing",
+        *(f"{LIBRARY}.{name}" for name in ("reading", "doubt", "errors", "xml_characters", "whole_files")),
+    ),
     "htr_convtext/decoding": ("processing", f"{LIBRARY}.errors"),
     "htr_convtext": ("processing", *MODELS, LIBRARY),
     "scripts": (LIBRARY,),

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -358,3 +359,13 @@ def test_new_models_have_the_charset_and_the_images_of_their_network():
     family.add_characters(model, processor, "ABC")
     assert processor.tokenizer.charset == "abc"
     assert model.config.vocab_size == 4
+
+
+def test_an_empty_word_is_never_certain():
+    _, processor = build_attention_htr()
+    logits = torch.zeros(1, 3, len(processor.tokenizer))
+    logits[..., processor.tokenizer.eos_token_id] = 9
+    outputs = SimpleNamespace(
+        logits=logits, alignments=torch.ones(1, 3, 5), encoder_last_hidden_state=torch.zeros(1, 5, 8)
+    )
+    assert processor.post_process_text_recognition(outputs) == [{"text": "", "score": 0}]

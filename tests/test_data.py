@@ -98,7 +98,7 @@ def test_bad_sources_are_named(tmp_path, image_folder):
         "nowhere": "there is no such file or folder.",
         "damaged.parquet": "no lines found; give Parquet files or images with metadata. (Parquet file size is 4 bytes",
         "empty": "no lines found; give Parquet files or images with metadata.",
-        "lines.doc": "not a list (.ln, .tsv, .txt), a page (.xml) or a Parquet file.",
+        "lines.doc": "not a list (.ln, .tsv, .txt, .csv, .jsonl), a page (.xml) or a Parquet file.",
     }.items():
         with pytest.raises(InputError, match=re.escape(f"{tmp_path / name}: {message}")):
             load_lines(tmp_path / name, "train")
@@ -106,7 +106,7 @@ def test_bad_sources_are_named(tmp_path, image_folder):
         load_lines("nobody/nothing", "train")
     (image_folder / "train" / "metadata.jsonl").unlink()
     (image_folder / "validation" / "metadata.jsonl").unlink()
-    with pytest.raises(InputError, match=r"lines, train: images without texts; give metadata\.jsonl"):
+    with pytest.raises(InputError, match=r"lines: images without texts; give metadata\.jsonl"):
         load_lines(image_folder, "train")
     with pytest.raises(InputError, match="None of the data sets has a test split"):
         load_sources([], "test")
@@ -134,7 +134,8 @@ def test_lines_that_cannot_be_trained_on_are_counted(processor, tmp_path):
     assert left_out == {
         "empty text": 1,
         "unknown character": 1,
-        "unreadable image": 2,
+        "unreadable image": 1,
+        "no such image": 1,
         "more characters than frames": 1,
     }
 
@@ -158,7 +159,8 @@ def test_lines_with_unknown_characters_and_long_lines_are_left_out(processor, tm
     )  # fmt: skip
     assert (tokenizer.unknown, tokenizer.replacement, tokenizer.unicode_form) == (unknown, "a", "NFC")
     kept, left_out = select(max_characters=5)
-    assert left_out == {"more than 5 characters": 1} | ({"empty text": 1} if unknown == "drop" else {})
+    none_known = {"no character of the text is in the charset": 1}
+    assert left_out == {"more than 5 characters": 1} | (none_known if unknown == "drop" else {})
     assert "abÉ" in kept
 
 

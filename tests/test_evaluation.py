@@ -1,12 +1,14 @@
 """Rates, intervals, calibration and reports; every number of the small cases was worked out by hand."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from htr_convtext.data import TextPolicy, load_lines
+from htr_convtext.documents import Page, PageLine, Region
 from htr_convtext.errors import InputError
 from htr_convtext.evaluation import (
     WORD_TOKENIZERS,
@@ -19,6 +21,7 @@ from htr_convtext.evaluation.alignment import Piece, confusions, differences, vi
 from htr_convtext.evaluation.calibration import reliability, risk_coverage
 from htr_convtext.evaluation.intervals import group_lines, interval, resample
 from htr_convtext.evaluation.measures import writable_characters
+from htr_convtext.evaluation.pages import measure_page
 from tests.helpers import CHARSET, ROOT, predictions, write_image_folder
 
 
@@ -126,6 +129,57 @@ def test_mean_of_the_sets():
     table = report_table(report)
     assert re.search(r"^mean of the sets +50\.00", table, re.MULTILINE)
     assert re.search(r"^a +3 +0\.00", table, re.MULTILINE)
+
+
+def test_greedy_figures_beside_those_of_another_decoder():
+    lines = [("ab", "ab"), ("cd", "cx"), ("ab cd", "ab cd"), ("ef", "")]
+    greedy = ["ax", "cx", "xx cd", None]  # the last could not be opened
+    columns = {"greedy": greedy, "error": [None, None, None, "torn"], "page": ["1", "2", "3", "4"]}
+    both = predictions(*lines, **columns) + predictions(("ab", "xx"), source="b", greedy=["ab"])
+    alone = [replace(line, greedy=None) for line in both]
+    report, before = (measure(found, TextPolicy(), CHARSET) for found in (both, alone))
+    assert "greedy" not in before["all"]
+    assert "difference" not in before["all"]
+    numbers = report["sets"]["a"]
+    assert numbers["cer"] == pytest.approx(3 / 11)
+    assert numbers["greedy"]["cer"] == pytest.approx(6 / 11)
+    assert numbers["greedy"]["wer_space"] == pytest.approx(4 / 5)
+    assert numbers["difference"]["cer"] == pytest.approx(-3 / 11)
+    mean = report["all"]["mean_of_sets"]
+    assert mean["greedy"]["cer"] == pytest.approx((6 / 11 + 0) / 2)
+    assert mean["difference"]["cer"] == pytest.approx(mean["cer"] - mean["greedy"]["cer"])
+    assert report["sets"]["b"]["verdict"]["cer"] == "worse"
+    # what the decoder itself did does not depend on it
+    for name in ("all", "sets"):
+        assert _without_greedy(report[name]) == before[name]
+
+
+def _without_greedy(numbers):
+    names = ("greedy", "difference", "difference_intervals", "verdict")
+    if not isinstance(numbers, dict):
+        return numbers
+    return {name: _without_greedy(value) for name, value in numbers.items() if name not in names}
+
+
+def test_difference_from_greedy_is_paired():
+    """Where as many errors go on each line, its interval has no width, however much the lines differ."""
+    pairs = [("abcdefghij" * 2, "x" * errors + ("abcdefghij" * 2)[errors:]) for errors in range(1, 11)]
+    greedy = ["x" * (errors + 2) + ("abcdefghij" * 2)[errors + 2 :] for errors in range(1, 11)]
+    report = measure(predictions(*pairs, greedy=greedy), TextPolicy(), CHARSET)["all"]
+    low, high = report["intervals"]["cer"]
+    assert high - low > 0.1
+    assert report["difference_intervals"]["cer"] == pytest.approx([-0.1, -0.1])
+    assert report["verdict"]["cer"] == "better"
+
+
+def test_table_beside_greedy_decoding():
+    lines = predictions(("ab cd", "ab cd"), greedy=["xb cd"]) + predictions(("ab", "xb"), source="b", greedy=["ab"])
+    table = report_table(measure(lines, TextPolicy(), CHARSET))
+    first, second = table.split("\n\n")
+    assert "greedy" not in first
+    assert re.search(r"^ +greedy CER % .* difference +\[95 %\] +greedy WER %", second)
+    assert re.search(r"^a +20\.00 +\[20\.00, 20\.00\] +0\.00 +-20\.00 .* 50\.00 .* -50\.00", second, re.MULTILINE)
+    assert re.search(r"^mean of the sets +10\.00 .* 25\.00 +\+15\.00", second, re.MULTILINE)
 
 
 def test_lines_are_needed():
@@ -242,6 +296,26 @@ def test_metrics_of_evaluate():
     assert metric.compute() == {"cer": pytest.approx(2 / 8)}
     with pytest.raises(ValueError, match="'letters'"):
         WordErrorRate().compute(**texts, tokenizer="letters")
+
+
+# --- pages ---
+
+
+def test_marked_lines_without_transcription_are_left_out():
+    """With what was found in their place; what was found elsewhere stays an error."""
+
+    def line(name: str, text: str, top: int) -> PageLine:
+        return PageLine(name, text, [(0, top), (100, top), (100, top + 20), (0, top + 20)], [])
+
+    def page(*texts: str) -> Page:
+        lines = [line(str(index), text, 30 * index) for index, text in enumerate(texts)]
+        return Page("", 100, 100, [Region("r", [], lines)])
+
+    truth, found = page("abc", "", " \x02"), page("abd", "xxxx", "yy")
+    measure = measure_page(truth, found, found, TextPolicy())
+    assert (measure.lines, measure.detected, measure.matched, measure.without_text) == (1, 1, 1, 2)
+    assert (measure.errors, measure.characters, measure.given_errors) == (1, 3, 1)
+    assert measure_page(page("abc"), found, page("abc"), TextPolicy()).errors == 1 + len(" xxxx yy")
 
 
 # --- sets ---

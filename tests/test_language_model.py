@@ -21,6 +21,7 @@ from htr_convtext.language_model import (
 from htr_convtext.language_model.kenlm_trie import file_size
 from processing import HTRConvTextTokenizer
 from processing.beam_search import CharacterLanguageModel
+from processing.decoding_files import save_decoding
 from tests.helpers import call_script
 
 
@@ -224,6 +225,30 @@ def test_a_page_of_another_language_is_read_with_less_of_the_language_models(tmp
     assert reading(models.decoder(characters, "en"), [doubtful, foreign, foreign]) == "the cat"
 
 
+def test_saving_leaves_no_file_of_another_language_model(tmp_path):
+    files = {}
+    for name in ("en", "fr"):
+        files[name] = tmp_path / f"{name}.txt"
+        files[name].write_text(name)
+    folder = tmp_path / "model"
+    save_decoding(folder, LanguageModels(files), {})
+    (folder / "language_models" / "README.md").write_text("What they are of")
+
+    def left():
+        return sorted(path.name for path in (folder / "language_models").iterdir())
+
+    # what is saved comes from the folder itself
+    save_decoding(folder, LanguageModels({"en": folder / "language_models" / "en.klm"}), {})
+    assert left() == ["README.md", "en.klm"]
+    renamed = LanguageModels({"english": folder / "language_models" / "en.klm"})
+    save_decoding(folder, renamed, {})
+    assert left() == ["README.md", "en.klm", "english.klm"]  # `renamed` still reads the first
+    save_decoding(folder, None, {})
+    assert left() == ["README.md"]
+    save_decoding(tmp_path / "none", None, {})
+    assert not (tmp_path / "none").exists()
+
+
 def test_building_from_texts(tmp_path):
     tokenizer = HTRConvTextTokenizer.from_charset("".join(sorted(set("".join(TEXT)))))
     (tmp_path / "books.txt").write_text("\n".join(TEXT) + "\nThe éñ\n" + " ".join(TEXT) + "\n", encoding="utf-8")
@@ -251,3 +276,5 @@ def test_the_program_mixes_with_the_bundled_models_and_reads(tmp_path):
     assert "Le march" in done.stdout
     failed = call_script("recognize.py", image, "--lm", target, "--language", "fr", expect=1)
     assert "Give --lm or --language, not both" in failed.stderr
+    failed = call_script("recognize.py", image, "--lm", target, "--decoder", "greedy", expect=1)
+    assert f"{target}: only the decoder lm reads with a language model; leave one of them out" in failed.stderr

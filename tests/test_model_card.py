@@ -2,15 +2,17 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 import torch
 import yaml
 from huggingface_hub import ModelCard, parse_eval_result_entries
 
+from htr_convtext.decoding import LanguageModels
 from htr_convtext.errors import InputError
 from htr_convtext.loading import BUNDLED_MODEL, load_model
-from htr_convtext.model_card import ModelFacts, SetResult, read_reports
+from htr_convtext.model_card import ModelFacts, Rates, SetResult, read_reports
 from htr_convtext.recognizer import Recognizer, load_recognizer
 from processing import model_card
 from processing.model_card import has_weights_of
@@ -93,6 +95,45 @@ def test_the_text_says_what_is_known(tmp_path, model, processor):
     assert "htr evaluate --data x" in section(card, "Results")
     assert section(card, "Training data").splitlines()[1] == "- own pages"
     assert section(card, "Licence") == "`cc-by-4.0`"
+
+
+def test_greedy_figures_stand_beside_those_with_language_models(tmp_path, model, processor):
+    with_model = replace(
+        RESULT, decoder="lm", cer=0.06, cer_interval=(0.05, 0.07), greedy=Rates(0.0824, 0.35, (0.07, 0.09), None)
+    )
+    facts = replace(
+        FACTS, results=(with_model, replace(RESULT, name="diary"), replace(RESULT, split="train", wer=None))
+    )
+    card = written(tmp_path, model, processor, facts)
+    results = section(card, "Results")
+    assert "| greedy CER % | 95 % interval | greedy WER % | 95 % interval | CER % |" in results
+    lm = "| 8.24 | 7.00–9.00 | 35.00 | – | 6.00 | 5.00–7.00 | 32.09 | 28.00–36.20 | writers | lm |"
+    assert f"| letters | test | 472 {lm}" in results
+    greedy = "8.24 | 6.89–9.64 | 32.09 | 28.00–36.20 | "
+    assert f"| diary | test | 472 | {2 * greedy}writers | greedy |" in results
+    assert "as their training transcriptions are; on other collections expect less" in results
+    assert "lm" not in section(written(tmp_path / "greedy", model, processor, FACTS), "Results")
+    again = ModelFacts.of_card(card.data).results
+    assert (again[0].cer, again[0].decoder) == (0.06, "lm")
+    assert again[0].greedy == Rates(0.0824, 0.35, (0.07, 0.09), None)
+    assert (again[1].cer, again[1].greedy, again[2].wer) == (0.0824, None, None)
+    assert "greedy decoding: CER 8.24 %" in replace(with_model, dataset="someone/letters").to_hub_entry().notes
+
+
+def test_language_models_are_named_in_the_card_that_has_them(tmp_path, model, processor):
+    (tmp_path / "fr.txt").write_text("of no use")
+    processor.language_models = LanguageModels({"fr": tmp_path / "fr.txt", "de": tmp_path / "fr.txt"})
+    Recognizer(model, processor, "cpu", "greedy").save_pretrained(tmp_path / "model", FACTS)
+    card = read_card(tmp_path / "model")
+    assert "reads with: `de`, `fr` (in `language_models/`" in card.text
+    assert card.data["htr"]["language_models"] == ["de", "fr"]
+    # the text was written here, so it follows the processor
+    processor.language_models = None
+    processor.save_pretrained(tmp_path / "model")
+    card = written(tmp_path / "model", model, processor)
+    assert "language_models" not in card.text
+    assert "language_models" not in card.data["htr"]
+    assert "| letters | test | 472 |" in section(card, "Results")
 
 
 def test_what_is_not_known_is_not_said(tmp_path, model, processor):
@@ -291,6 +332,17 @@ def test_facts_of_reports(tmp_path):
     assert facts.commands[1].endswith("--data a b --split validation --decoder beam")
 
 
+def test_facts_of_a_report_with_greedy_figures(tmp_path):
+    write_report(tmp_path / "one", model="runs/x, lm: fr")
+    report = json.loads((tmp_path / "one" / "report.json").read_text())
+    rates = {"cer": 0.1, "wer_space": 0.4, "intervals": {"cer": [0.09, 0.11], "wer_space": [0.3, 0.5]}}
+    report["sets"]["a"]["greedy"] = rates
+    (tmp_path / "one" / "report.json").write_text(json.dumps(report))
+    first, second = read_reports([tmp_path / "one"]).results
+    assert first.greedy == Rates(0.1, 0.4, (0.09, 0.11), (0.3, 0.5))
+    assert (first.cer, first.decoder, second.greedy) == (0.0824, "lm: fr", None)
+
+
 def test_reports_that_cannot_be_used_are_named(tmp_path, tokenizer):
     write_report(tmp_path / "one")
     with pytest.raises(InputError, match=r"nowhere.report\.json|nowhere: No such file"):
@@ -315,7 +367,8 @@ def test_the_bundled_card_holds_valid_metadata():
     facts = ModelFacts.of_card(data)  # leaves out what is not as the Hub has it
     assert list(facts.language) == data.language
     assert facts.license == data.license == "apache-2.0"
-    assert len(facts.results) == len(data.eval_results) / 2 == 11
+    assert len(facts.results) == 11
+    assert sum(len(each.to_eval_results()) for each in facts.results) == len(data.eval_results)
     assert data.pipeline_tag == "image-to-text"
 
 

@@ -13,7 +13,7 @@ import pytest
 from lxml import etree
 from PIL import Image
 
-from htr_convtext.documents import Page, PageLine, Region, Word, read_page, xml_writer
+from htr_convtext.documents import Page, PageLine, Region, Word, provenance, read_page, xml_writer
 from htr_convtext.documents.formats import to_jsonl
 from htr_convtext.documents.pdf_writer import to_pdf
 from htr_convtext.documents.xml_reader import NotAPageError, PageHead, read_head
@@ -167,7 +167,8 @@ ALTO = (
 
 @pytest.mark.parametrize(("kind", "xml"), [("page", TRANSKRIBUS), ("alto", ALTO)])
 def test_pages_are_pickled(page, tmp_path, monkeypatch, kind, xml):
-    monkeypatch.setattr(xml_writer, "_now", lambda: "2026-01-01T00:00:00")
+    for module in (provenance, xml_writer):
+        monkeypatch.setattr(module, "now", lambda: "2026-01-01T00:00:00")
     (tmp_path / "a.xml").write_text(xml, encoding="utf-8")
     read = read_page(tmp_path / "a.xml")
     assert read.format == kind

@@ -1,13 +1,13 @@
 """Any source to Parquet, with a report."""
 
 import json
-import tempfile
 
 import pytest
 from datasets import Dataset, load_dataset
 from PIL import Image
 from transformers import Trainer, TrainingArguments
 
+from htr_convtext import whole_files
 from htr_convtext.data import DataReport, TextPolicy, load_lines, preparation, prepare_lines, split_by_group
 from htr_convtext.errors import InputError
 from processing.images import open_image
@@ -134,10 +134,6 @@ def test_nothing_remains(tmp_path):
 
 
 def test_what_a_killed_run_leaves_is_not_loaded(source, tmp_path, monkeypatch):
-    class Kept(tempfile.TemporaryDirectory):
-        def __exit__(self, *args):
-            self._finalizer.detach()
-
     written, write_shards = [], preparation.write_shards
 
     def killed(rows, split, *args):
@@ -147,13 +143,15 @@ def test_what_a_killed_run_leaves_is_not_loaded(source, tmp_path, monkeypatch):
         written.append(split)
 
     with monkeypatch.context() as patch:
-        patch.setattr(preparation.tempfile, "TemporaryDirectory", Kept)
+        patch.setattr(whole_files.shutil, "rmtree", lambda *_, **__: None)  # it had no time to clear up
         patch.setattr(preparation, "write_shards", killed)
         with pytest.raises(KeyboardInterrupt):
             prepare_lines([source], tmp_path / "out")
+    assert [file.name for file in (tmp_path / "out").iterdir()] == [".unfinished"]
     assert len(list((tmp_path / "out").rglob("*.parquet"))) == 1
     report = prepare_lines([source], tmp_path / "out")
     assert sum(map(len, load_lines(tmp_path / "out").values())) == report.lines
+    assert not (tmp_path / "out" / ".unfinished").exists()
 
 
 def test_no_lines_without_their_text_policy(source, tmp_path, monkeypatch):

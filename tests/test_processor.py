@@ -7,6 +7,7 @@ from PIL import Image
 
 from modeling_htr_convtext.modeling_htr_convtext import HTRConvTextForCTCOutput
 from processing import HTRConvTextProcessor
+from processing.ctc import LineFrames, decode_greedily
 from tests.helpers import draw_line, load_pipeline
 
 
@@ -57,7 +58,19 @@ def test_score_of_an_empty_reading(processor):
     logits[..., 0] = 5
     (line,) = processor.post_process_text_recognition(HTRConvTextForCTCOutput(logits=logits))
     assert line["text"] == ""
-    assert line["score"] == pytest.approx(logits.softmax(-1)[0, 0, 0].item())
+    assert line["score"] == 0  # the blanks are sure, but not that nothing is written there
+
+
+def test_an_empty_line_is_never_certain(processor, calibration):
+    blank = np.zeros((80, 29), np.float32)
+    blank[:, 0] = 1
+    frames, found = LineFrames(blank, 4.0, 320), decode_greedily(blank)
+    line = processor.read_frames(frames, found, decode_greedily)
+    assert (line["text"], line["score"], "confidence" in line) == ("", 0, False)
+    processor.calibrations["greedy"] = calibration
+    line = processor.read_frames(frames, found, decode_greedily)
+    assert (line["score"], line["confidence"].line) == (0, calibration.empty_right)
+    assert 0 < calibration.empty_right < 0.99
 
 
 # --- pipeline ---

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from htr_convtext import Recognizer, load_recognizer, recognizer
+from htr_convtext import Character, LineReading, Recognizer, load_recognizer, recognizer
+from htr_convtext.reading import Provenance, certain
+from processing.confidence import LineConfidence
 from tests.helpers import call_script, draw_line
 
 
@@ -106,6 +108,14 @@ def test_the_decoder_can_be_chosen(model_folder, tmp_path):
     assert scores["greedy"] != scores["beam"]
 
 
+def test_what_greedy_decoding_gives_is_known_beside_another_decoder(model_folder):
+    images = [draw_line(text) for text in ("some text", "no", "lines of writing")]
+    greedy, beam = (list(load_recognizer(model_folder, "cpu", decoder).read(images)) for decoder in ("greedy", "beam"))
+    assert [reading.greedy for reading in greedy] == [None] * 3
+    assert [reading.greedy for reading in beam] == [reading.text for reading in greedy]
+    assert [reading.text for reading in beam] != [reading.text for reading in greedy]
+
+
 @pytest.mark.parametrize(
     ("script", "arguments", "message"),
     [
@@ -121,3 +131,88 @@ def test_missing_things_are_named_in_one_line(script, arguments, message, tmp_pa
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith(f"{script}: ")
+
+
+# --- how sure it is ---
+
+
+def test_a_calibrated_model_gives_probabilities(calibrated_folder, calibration):
+    reader, other = (load_recognizer(calibrated_folder, "cpu", decoder) for decoder in ("greedy", "beam"))
+    assert reader.calibration == calibration
+    assert reader.provenance == Provenance(str(calibrated_folder), "greedy", calibration.id)
+    assert other.calibration is None
+    assert other.provenance == Provenance(str(calibrated_folder), "beam", None)
+    (reading,), (plain,) = (each.read([draw_line("some words of text")]) for each in (reader, other))
+    assert tuple(word.score for word in reading.words) == reading.confidence.words
+    assert reading.certainty == reading.confidence.line != reading.score
+    assert plain.certainty == plain.score
+    assert [word.char for word in reading.words] == reading.text.split()
+
+
+def test_words_of_a_reading():
+    characters = tuple(Character(char, 0.5 + n / 20, 10 * n, 10 * n + 5) for n, char in enumerate("e\u0301 b\u00a0cd"))
+    plain = LineReading("é b\u00a0cd", 0.6, characters)
+    assert [(word.char, word.start, word.end) for word in plain.words] == [
+        ("é", 0, 15),
+        ("b", 30, 35),
+        ("cd", 50, 65),
+    ]
+    assert [word.score for word in plain.words] == pytest.approx([0.525, 0.65, 0.775])
+    # To the calibration, words are what spaces part.
+    confidence = LineConfidence((0.5,) * 7, (0.9, 0.2), 0.15, 1, 1, 7)
+    calibrated = LineReading("é b\u00a0cd", 0.6, characters, confidence)
+    assert [word.score for word in calibrated.words] == [0.9, 0.2, 0.2]
+    assert calibrated.doubtful_parts(0.5) == [(2, 3), (4, 6)]
+    assert LineReading("", 0.0).words == ()
+    assert LineReading("", 0.0).doubtful_parts(0.1) == [(0, 0)]
+
+
+def test_what_a_person_wrote_is_certain():
+    assert certain("a bc") == LineConfidence((1.0,) * 4, (1.0,) * 2, 1.0, 0.0, 0.0, 4.0)
+    assert certain("a bc").cer == certain("").cer == 0
+
+
+def test_alternatives(model_folder):
+    readings = {
+        name: next(load_recognizer(model_folder, "cpu", name).read([draw_line("text")])) for name in ("greedy", "beam")
+    }
+    assert [text for text, _ in readings["greedy"].alternatives] == [readings["greedy"].text]
+    texts, logs = zip(*readings["beam"].alternatives, strict=True)
+    assert texts[0] == readings["beam"].text
+    assert len(set(texts)) == len(texts) > 3
+    assert list(logs) == sorted(logs, reverse=True)
+
+
+def rows_of(folder, *arguments) -> tuple[list[dict], str]:
+    done = call_script("recognize.py", *arguments, "--model", folder, "--format", "jsonl", "--device", "cpu")
+    return [json.loads(row) for row in done.stdout.splitlines()], done.stderr
+
+
+def test_the_program_tells_how_sure_it_is(calibrated_folder, calibration, model_folder, tmp_path):
+    draw_line("some words").save(tmp_path / "line.png")
+    (row,), _ = rows_of(calibrated_folder, tmp_path / "line.png")
+    assert (row["decoder"], row["calibration"]) == ("greedy", calibration.id)
+    assert set(row) == {"file", "text", "score", "confidence", "expected_cer", "decoder", "calibration"}
+    (row,), errors = rows_of(calibrated_folder, tmp_path / "line.png", "--min-confidence", 1)
+    assert all(word["doubtful"] for word in row["words"])
+    assert [word["text"] for word in row["words"]] == row["text"].split()
+    assert "not calibrated" not in errors
+    (row,), errors = rows_of(model_folder, tmp_path / "line.png", "--min-confidence", 0)
+    assert not any(word["doubtful"] for word in row["words"])
+    assert "calibration" not in row
+    assert "not calibrated for the decoder greedy" in errors
+    done = call_script("recognize.py", tmp_path, "--model", calibrated_folder, "--device", "cpu", "--min-confidence", 1)
+    shown = done.stdout.rstrip("\n").partition("\t")[2]
+    assert shown.count("[?]") == len(row["words"])
+    assert shown.replace("[?]", "") == row["text"]
+    for wrong in ("2", "-0.1", "much"):
+        assert "--min-confidence" in call_script("recognize.py", "x", "--min-confidence", wrong, expect=2).stderr
+
+
+def test_the_program_gives_alternatives(model_folder, tmp_path):
+    draw_line("some words").save(tmp_path / "line.png")
+    (row,), _ = rows_of(model_folder, tmp_path / "line.png", "--decoder", "beam", "--alternatives", 3)
+    assert len(row["alternatives"]) == 3
+    assert row["alternatives"][0]["text"] == row["text"]
+    assert set(row["alternatives"][1]) == {"text", "log_probability"}
+    assert "needs --format jsonl" in call_script("recognize.py", "x", "--alternatives", 3, expect=2).stderr

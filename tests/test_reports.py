@@ -23,6 +23,7 @@ from htr_convtext.evaluation import (
     write_comparison,
     write_report,
 )
+from htr_convtext.evaluation.metrics import RATES
 from tests.helpers import CHARSET, call_script, predictions, write_image_folder
 
 
@@ -92,6 +93,20 @@ def test_report_page_without_errors(tmp_path):
     write_report({**report, **measure(lines, TextPolicy(), CHARSET)}, lines, tmp_path / "report.html")
 
 
+def test_report_page_has_greedy_figures_beside_the_others(tmp_path):
+    lines = predictions(("abcd", "abcd"), ("abcd", "abxd"), greedy=["xxcd", "abxd"])
+    lines += predictions(("ab", "ab"), source="b", greedy=["ab"])
+    report = {"model": "m, lm", "split": "test", **measure(lines, TextPolicy(), CHARSET)}
+    write_report(report, lines, tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    check_page(text)
+    cells = re.findall(r"<td>([\d.+-]+)", text[text.index("Beside greedy decoding") : text.index('id="errors"')])
+    assert cells[:3] == ["37.50", "12.50", "-25.00"]
+    assert cells[-6:-3] == ["18.75", "6.25", "-12.50"]  # the mean of the sets
+    assert "<br>greedy 30.00" in text  # of all lines
+    assert "xxcd" not in text  # pictures and worst lines are of the decoder in use
+
+
 # --- comparisons ---
 
 
@@ -145,6 +160,16 @@ def test_interval_of_one_model_is_the_same_in_a_comparison(lines, tmp_path):
     assert found["sets"]["b"]["runs"]["first"]["intervals"] == report["sets"]["b"]["intervals"]
     assert found["all"]["runs"]["first"]["intervals"] == report["all"]["intervals"]
     assert found["mean_of_sets"]["runs"]["first"]["intervals"] == report["all"]["mean_of_sets"]["intervals"]
+
+
+def test_predictions_from_before_greedy_readings_stood_beside_them(lines, tmp_path):
+    write_run(tmp_path / "now", [replace(line, greedy="abcd") for line in lines])
+    write_run(tmp_path / "old", lines)
+    rows = [json.loads(line.to_json()) for line in lines]
+    assert all(row.pop("greedy", "") is None for row in rows)
+    (tmp_path / "old" / "predictions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = compare(load_runs([tmp_path / "old", tmp_path / "now"]))
+    assert set(found["all"]["runs"]["now"]["difference"].values()) == {0}
 
 
 def test_runs_that_cannot_be_compared(lines, tmp_path):
@@ -221,9 +246,16 @@ def test_script(model_folder, tmp_path):
 
     done = call_script(
         "evaluate.py", "--model", model_folder, "--data", data, "--split", "validation", "--output", tmp_path / "beam",
-        "--decoder", "beam", "--device", "cpu",
+        "--decoder", "beam", "--device", "cpu", "--text-policy", tmp_path / "policy.json",
     )  # fmt: skip
-    assert json.loads((tmp_path / "beam" / "report.json").read_text())["model"] == f"{model_folder}, beam"
+    beam = json.loads((tmp_path / "beam" / "report.json").read_text())
+    assert beam["model"] == f"{model_folder}, beam"
+    assert "greedy CER %" in done.stdout
+    assert "greedy" not in numbers
+    assert beam["sets"]["words"]["greedy"] == {name: numbers[name] for name in (*RATES, "intervals")}
+    assert {line.name.split("/")[-1]: line.greedy or "" for line in read_predictions(tmp_path / "beam")} == {
+        name: line.text for name, line in read.items()
+    }
 
     done = call_script("evaluate.py", "--model", model_folder, "--data", data, "--device", "cpu", expect=1)
     assert "words has no lines in a test split" in done.stderr

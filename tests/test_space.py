@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
@@ -22,8 +23,9 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.color import Color
 from selenium.webdriver.support.ui import WebDriverWait
 
-from htr_convtext.documents import Page, PageLine, Region, cut_line
-from htr_convtext.reading import Character
+from htr_convtext.documents import Page, PageLine, Region, Word, cut_line
+from htr_convtext.reading import Character, Provenance
+from processing.confidence import ExpectedCER, LineConfidence
 from tests.helpers import ROOT, run_script
 
 
@@ -105,6 +107,43 @@ def test_corrections(app):
     assert app.correct(changed, "other a", "new")[0] == gr.skip()
     with pytest.warns(UserWarning, match="no longer kept"):
         assert app.correct(None, "a", "new")[0] == gr.skip()
+
+
+def test_doubtful_words_are_marked(app, rendering):
+    outline = [(0, 0), (200, 0), (200, 40), (0, 40)]
+    words = [Word("a<b", 0.3, outline[:]), Word("sure", 0.9, outline[:])]
+    sure = LineConfidence((0.5,) * 8, (0.3, 0.9), 0.25, 2.0, 2.0, 8.0)
+    lines = [
+        PageLine("l", "a<b sure", outline, [], 0.5, words, confidence=sure),
+        PageLine("empty", "", outline, [], 0.0, confidence=replace(sure, line=0.4)),
+    ]
+    page = Page("", 200, 40, [Region("r", [], lines)], provenance=Provenance("m", "lm", "0123abcd"))
+    page = replace(page, expected_cer=ExpectedCER(0.083, 0.059, 0.116, 0.9))
+    reading = app.Reading("a", app.compressed(Image.new("RGB", (200, 40), "white")), page)
+    table = [[1, "<mark>a&lt;b</mark> sure", "50 %"], [2, "<mark>nothing was read</mark>", "0 %"]]
+    assert app.rows(reading) == table
+    _, bare, unmarked = app.mark(reading, 0.2)
+    assert [row[1] for row in unmarked] == ["a&lt;b sure", ""]
+    assert bare.getpixel((100, 20)) != reading.picture().getpixel((100, 20))
+    shown = rendering.page_html(page)
+    assert "Expected CER of the page: 8.3 % (90 % interval 5.9 to 11.6 %)." in shown
+    assert "1 line read as nothing" in shown
+    assert "probabilities of being right" in shown
+    assert "(decoder lm, calibration 0123abcd)" in shown
+
+    lines = [replace(line, confidence=None) for line in lines]
+    plain = replace(page.with_lines(lines), provenance=Provenance("m", "greedy"), expected_cer=None)
+    shown = rendering.page_html(plain)
+    assert "not probabilities" in shown
+    assert "CER" not in shown
+    assert "calibration" not in shown
+
+
+def test_a_decoder_that_a_model_has_not_is_told(app, model_folder):
+    with pytest.raises(gr.Error, match="no language model"):
+        app.recognizer(str(model_folder), "lm")
+    assert app.recognizer(str(model_folder), app.BEST).decoder_name == "greedy"
+    assert app.recognizer(app.BUNDLED, app.BEST).decoder_name == "lm"
 
 
 def test_examples_are_not_deleted_with_the_uploads(app):

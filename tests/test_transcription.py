@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 from PIL import Image
 
-from htr_convtext import Character, LineReading
+from htr_convtext import Character, LineReading, load_recognizer
 from htr_convtext.documents import Page, PageLine, Region, cut_line, read_page
 from htr_convtext.documents.layout import in_pixels
 from htr_convtext.documents.xml_writer import to_xml
@@ -18,8 +18,10 @@ from htr_convtext.transcription import (
     transcribe,
     transcribe_image,
 )
-from htr_convtext.transcription.pages import with_reading
-from tests.helpers import EXAMPLE_PAGE, EXAMPLE_TEXT, ROOT
+from htr_convtext.transcription.pages import with_expected_cer, with_reading
+from htr_convtext.transcription.summary import ReadingSummary
+from processing.confidence import LineConfidence
+from tests.helpers import EXAMPLE_PAGE, EXAMPLE_TEXT, ROOT, draw_line
 
 
 def test_a_page_is_read_in_order(page):
@@ -130,6 +132,7 @@ def test_a_corrected_line(page):
     assert [(word.text, word.score) for word in new.words] == [("Lyon,", 1.0), ("1898", 1.0)]
     assert new.words[0].polygon[0][0] < new.words[1].polygon[0][0]
     assert (new.text, new.score, new.id) == ("Lyon, 1898", 1.0, line.id)
+    assert (new.certainty, new.confidence.errors, new.confidence.length) == (1.0, 0.0, 10.0)
 
 
 def test_words_are_composed_as_their_line(page):
@@ -166,3 +169,66 @@ def test_measuring_a_page(page):
 
 def transcribe_nothing(page: Page) -> Page:
     return page.with_lines(replace(line, text="") for line in page.lines)
+
+
+# --- how sure it is ---
+
+
+def outline(top: float) -> list[tuple[float, float]]:
+    return [(10, top), (390, top), (390, top + 30), (10, top + 30)]
+
+
+@pytest.fixture
+def sheet() -> tuple[Image.Image, Page]:
+    """Two lines of a page, and where they are."""
+    image = Image.new("RGB", (400, 100), "white")
+    for top, text in ((10, "some words of text"), (55, "another line")):
+        image.paste(draw_line(text, 30), (15, top))
+    return image, Page("a.png", 400, 100, [Region("r", [], [PageLine(f"{y}", "", outline(y), []) for y in (8, 53)])])
+
+
+def test_pages_have_calibrated_confidences(sheet, calibrated_folder, calibration):
+    image, layout = sheet
+    recognizer = load_recognizer(calibrated_folder, "cpu")
+    page = transcribe_image(image, recognizer, layout)
+    assert page.provenance == recognizer.provenance
+    assert page.expected_cer == calibration.expected_cer([line.confidence for line in page.lines])
+    for line in page.lines:
+        assert tuple(word.score for word in line.words) == line.confidence.words != ()
+        assert line.certainty == line.confidence.line
+    plain = transcribe_image(image, load_recognizer(calibrated_folder, "cpu", "beam"), layout)
+    assert plain.expected_cer is None
+    assert [line.confidence for line in plain.lines] == [None, None]
+    # what a person corrected needs no more correction
+    grey = image.convert("L")
+    first, second = (corrected(line, "Words", cut_line(grey, line.polygon)) for line in page.lines)
+    half = with_expected_cer(page.with_lines([first, page.lines[1]]), calibration)
+    whole = with_expected_cer(page.with_lines([first, second]), calibration)
+    assert 0 == whole.expected_cer.cer == whole.expected_cer.high < half.expected_cer.cer < page.expected_cer.cer
+
+
+def test_the_summary_names_the_pages_to_check(calibration):
+    def made(errors: float, text: str = "text") -> Page:
+        sure = LineConfidence((0.5,), (0.5,), 0.5, errors, errors, 20.0)
+        lines = [PageLine("a", text, [], [], 0.5, confidence=sure), PageLine("b", "", [], [])]
+        return with_expected_cer(Page("a", 1, 1, [Region("r", [], lines)]), calibration)
+
+    summary = ReadingSummary(calibration)
+    assert summary.sentences() == []
+    pages = {"a": made(1.0), "b": made(9.0), "c": made(4.0, text="")}
+    for name, page in pages.items():
+        summary.add(name, page)
+    lines = [page.lines[0].confidence for page in pages.values()]
+    assert summary.expected_cer == calibration.expected_cer(lines, list(pages))
+    assert summary.expected_cer.cer == pytest.approx(14 / 60)
+    assert [page.name for page in summary.to_check()] == ["b", "c", "a"]
+    nothing, expected, check = summary.sentences(pages=2)
+    assert nothing == "1 line read as nothing."
+    assert expected.startswith("expected CER 23.3 % (90 % interval ")
+    assert check.endswith("b (9 errors, CER 45.0 %); c (4 errors, CER 20.0 %).")
+
+    plain = ReadingSummary(None)
+    line = PageLine("a", "", [], [], 0.0)
+    plain.add("a", Page("a", 1, 1, [Region("r", [], [line, replace(line, score=1.0)])]))  # one corrected by a person
+    assert (plain.empty, plain.expected_cer) == (1, None)
+    assert plain.sentences() == ["1 line read as nothing."]

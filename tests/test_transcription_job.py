@@ -8,9 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from lxml import etree
 from PIL import Image
 
-from htr_convtext.documents import PageImages, Region, read_page
+from htr_convtext import load_recognizer
+from htr_convtext.documents import Page, PageImages, PageLine, Region, read_page
 from htr_convtext.documents.files import find_documents
 from htr_convtext.documents.xml_writer import to_xml
 from htr_convtext.transcription import (
@@ -18,10 +20,11 @@ from htr_convtext.transcription import (
     JobHooks,
     TranscriptionJob,
     open_documents,
+    transcribe_image,
 )
 from htr_convtext.transcription.kept_pages import KeptPages
 from htr_convtext.transcription.output_plan import plan_outputs
-from tests.helpers import EXAMPLE_PAGE, EXAMPLE_TEXT, call_script
+from tests.helpers import EXAMPLE_PAGE, EXAMPLE_TEXT, call_script, draw_line
 
 
 def test_documents_of_a_folder(page, tmp_path, monkeypatch):
@@ -219,12 +222,12 @@ def test_a_document_goes_on_where_it_stopped(page, tmp_path):
     small.save(tmp_path / "two.tif", save_all=True, append_images=[small.rotate(180)])
     command = ("transcribe.py", tmp_path / "two.tif", "--format", "jsonl", "--output", tmp_path)
     target = tmp_path / "two.jsonl"
-    kept = KeptPages(target, "bundled", "lm")
+    kept = KeptPages(target, page.provenance)
     kept.put(page)
     kept.put(replace(page, number=2))
     assert kept.get(2, newer_than=tmp_path / "two.tif") == replace(page, number=2)
-    assert KeptPages(target, "other", "lm").get(2, newer_than=tmp_path / "two.tif") is None
-    assert KeptPages(target, "bundled", "beam").get(2, newer_than=tmp_path / "two.tif") is None
+    assert KeptPages(target, replace(page.provenance, model="other")).get(2, newer_than=tmp_path / "two.tif") is None
+    assert KeptPages(target, replace(page.provenance, decoder="beam")).get(2, newer_than=tmp_path / "two.tif") is None
     (kept.folder / "0002.json").unlink()
     done = call_script(*command)
     assert "1 pages" in done.stderr
@@ -254,6 +257,41 @@ def test_a_document_goes_on_where_it_stopped(page, tmp_path):
     os.utime(kept.folder / "0001.json", (0, 0))
     assert kept.get(1, newer_than=tmp_path / "two.tif") is None
     assert "2 pages" in call_script(*command).stderr
+
+
+def test_transcribe_script_tells_what_to_expect(calibrated_folder, calibration, tmp_path):
+    sheet = Image.new("RGB", (400, 60), "white")
+    sheet.paste(draw_line("some words of text", 30), (15, 10))
+    sheet.save(tmp_path / "two.tif", save_all=True, append_images=[sheet])
+    outline = [(10.0, 8.0), (390.0, 8.0), (390.0, 38.0), (10.0, 38.0)]
+    layout = Page("a.png", 400, 60, [Region("r", [], [PageLine("l", "", outline, [])])])
+    sheet.save(tmp_path / "a.png")
+    (tmp_path / "a.xml").write_bytes(to_xml(layout, "page"))
+    command = ("transcribe.py", tmp_path / "a.xml", "--model", calibrated_folder, "--device", "cpu", "--format")
+    done = call_script(*command, "page", "--output", tmp_path / "out", "--min-confidence", 1)
+    assert "expected CER " in done.stderr
+    assert "check first" not in done.stderr  # there is one page only
+    root = etree.parse(tmp_path / "out" / "a.xml")
+    assert calibration.id in [label.get("value") for label in root.iter("{*}Label")]
+    (line,) = root.iter("{*}TextLine")
+    assert line.get("custom").count("unclear") == len(line.findall("{*}Word"))
+    done = call_script(*command, "jsonl", "--decoder", "beam", "--min-confidence", 0.5)
+    assert "expected CER" not in done.stderr
+    assert "not calibrated for the decoder beam" in done.stderr
+    assert "calibration" not in json.loads(done.stdout)
+
+    # a page that is kept is counted with those that are read, and read again where the calibration is another
+    reader = load_recognizer(calibrated_folder, "cpu")
+    page = transcribe_image(sheet, reader, layout)
+    kept = KeptPages(tmp_path / "two.jsonl", reader.provenance)
+    kept.put(page)
+    assert kept.get(1, newer_than=tmp_path / "two.tif") == page
+    assert page.lines[0].confidence.words
+    other = KeptPages(tmp_path / "two.jsonl", replace(reader.provenance, calibration="another"))
+    assert other.get(1, newer_than=tmp_path / "two.tif") is None
+    job = TranscriptionJob(open_documents([tmp_path / "two.tif"], "jsonl", tmp_path), reader, lambda _: layout.regions)
+    assert job.run() == JobCounts(pages=1, lines=1, done_before=1)
+    assert [each.name for each in job.summary.to_check()] == [f"{tmp_path / 'two.tif'}, page {n}" for n in (1, 2)]
 
 
 def test_evaluate_pages_script(page, tmp_path):

@@ -116,6 +116,13 @@ def test_the_score_is_of_the_tokens_before_the_padding(folder, lines):
     pytest.fail(f"all lines ended together: {ended}")
 
 
+def test_an_empty_line_is_never_certain(folder, lines, monkeypatch):
+    recognizer = load_recognizer(folder, "cpu")
+    monkeypatch.setattr(recognizer.processor.tokenizer, "batch_decode", lambda ids, **_: [""] * len(ids))
+    (reading,) = recognizer.read([lines / "test" / "0.png"])
+    assert (reading.text, reading.score, recognizer.calibration) == ("", 0, None)
+
+
 def test_a_beam_search(folder, lines, monkeypatch):
     files, beams, generate = sorted((lines / "test").glob("*.png")), [], VisionEncoderDecoderModel.generate
     monkeypatch.setattr(

@@ -3,13 +3,15 @@
 import argparse
 import contextlib
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
 
 from htr_convtext.errors import InputError
+from htr_convtext.whole_files import whole_file
 
 
 if TYPE_CHECKING:
-    from htr_convtext.recognizer import Recognizer
+    from htr_convtext.reading import LineReader
 
 
 # Named here, for to import the decoders takes longer than to show a help text.
@@ -32,6 +34,14 @@ def positive_int(text: str) -> int:
     return value
 
 
+def probability(text: str) -> float:
+    """A number from 0 to 1, for `add_argument(type=...)`."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 1, got {text}")
+    return value
+
+
 def picture_file(text: str) -> str:
     """The name of a picture to write, for `add_argument(type=...)`: a wrong one is told before the work is done."""
     if not text.lower().endswith(PICTURES):
@@ -42,6 +52,17 @@ def picture_file(text: str) -> str:
 def add_model(parser: argparse.ArgumentParser) -> None:
     """`--model`."""
     parser.add_argument("--model", metavar="DIR", help="model folder or Hub id (default: the bundled model)")
+
+
+def add_models(parser: argparse.ArgumentParser) -> None:
+    """`--model`, once or several times; `open_recognizer` opens them."""
+    parser.add_argument(
+        "--model",
+        action="append",
+        metavar="DIR",
+        help="model folder or Hub id (default: the bundled model); of several, each after a --model of its own, the "
+        "readings vote on each character, the first model deciding between equal votes",
+    )
 
 
 def add_reading(parser: argparse.ArgumentParser, batch_size: int = 8) -> None:
@@ -64,18 +85,46 @@ def add_reading(parser: argparse.ArgumentParser, batch_size: int = 8) -> None:
     parser.add_argument("--device", help="cpu, cuda, cuda:1, mps … (default: an accelerator if there is one)")
 
 
-def open_recognizer(settings: argparse.Namespace) -> "Recognizer":
+def add_min_confidence(parser: argparse.ArgumentParser) -> None:
+    """`--min-confidence`; see `warn_of_scores`."""
+    parser.add_argument(
+        "--min-confidence",
+        type=probability,
+        metavar="P",
+        help="mark words, and lines in which nothing was read, whose probability of being right is below P, 0 to 1",
+    )
+
+
+def warn_of_scores(settings: argparse.Namespace, recognizer: "LineReader") -> None:
+    """Says so if `--min-confidence` cannot mean a probability."""
+    if settings.min_confidence is not None and recognizer.calibration is None:
+        print(
+            f"{settings.prog}: the model is not calibrated for the decoder {recognizer.decoder_name} (htr tune does "
+            "it): --min-confidence is compared with mean scores, which are no probabilities of being right.",
+            file=sys.stderr,
+        )
+
+
+def open_recognizer(settings: argparse.Namespace) -> "LineReader":
     """
-    What `add_model` and `add_reading` asked for.
+    What `add_models` and `add_reading` asked for.
 
     Raises:
         InputError: names the model, device, decoder or language model that cannot be used.
     """
     from htr_convtext.recognizer import load_recognizer
+    from htr_convtext.voting import VotingRecognizer
 
     if settings.lm and settings.language:
         raise InputError("Give --lm or --language, not both: --language chooses among those of the model.")
-    return load_recognizer(settings.model, settings.device, settings.decoder, settings.language, settings.lm)
+    models = settings.model or [None]
+    for model in models:
+        if models.count(model) > 1:
+            raise InputError(f"{model} is given twice; a vote needs different models.")
+    recognizers = [
+        load_recognizer(model, settings.device, settings.decoder, settings.language, settings.lm) for model in models
+    ]
+    return recognizers[0] if len(recognizers) == 1 else VotingRecognizer(recognizers)
 
 
 def add_source_options(parser: argparse.ArgumentParser) -> None:
@@ -94,10 +143,16 @@ def source_options(settings: argparse.Namespace) -> dict:
     }
 
 
-def open_output(path: str | None) -> contextlib.AbstractContextManager[TextIO]:
-    """The file or the terminal, for text of any kind: not every file name is valid Unicode."""
+@contextlib.contextmanager
+def open_output(path: str | None) -> Iterator[TextIO]:
+    """
+    The file or the terminal, for text of any kind: not every file name is valid Unicode. The file has its name when all
+    is written; what was written until something stopped it stays as `<path>.part`.
+    """
     options = {"encoding": "utf-8", "errors": "backslashreplace"}
     if path:
-        return open(path, "w", **options)
-    sys.stdout.reconfigure(**options)
-    return contextlib.nullcontext(sys.stdout)
+        with whole_file(path, keep=True) as part, open(part, "w", **options) as stream:
+            yield stream
+    else:
+        sys.stdout.reconfigure(**options)
+        yield sys.stdout

@@ -5,10 +5,12 @@ Examples:
     %(prog)s --data data/a data/b --split test --output results/tiny
     %(prog)s --model my_model --data examples --split train --picture read.png
 
-With --output the folder gets predictions.jsonl (written while it reads), report.json and report.html: micro and macro
-CER, WER under three tokenisers, lines without error, 95 %% intervals by bootstrap over writers or pages, kinds of
-errors, calibration and the worst lines. Ground truth and reading both go through the text policy of the model;
-characters outside its charset are errors. `htr compare` puts several of such folders side by side.
+With --output the folder gets predictions.jsonl, report.json and report.html, all or none of them: micro and macro CER,
+WER under three tokenisers, lines without error, 95 %% intervals by bootstrap over writers or pages, kinds of errors,
+calibration and the worst lines. With another decoder than greedy, such as a language model, the figures of greedy
+decoding of the same lines stand beside its own. Ground truth and reading both go through the text policy of the model;
+characters outside its charset are errors. Lines without transcription are left out and counted. `htr compare` puts
+several of such folders side by side.
 """
 
 import argparse
@@ -17,12 +19,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from .arguments import add_model, add_reading, new_parser, open_recognizer, picture_file
+from .arguments import add_models, add_reading, new_parser, open_recognizer, picture_file
 
 
 def parse(words: list[str], prog: str) -> argparse.Namespace:
     parser = new_parser(prog, __doc__)
-    add_model(parser)
+    add_models(parser)
     parser.add_argument(
         "--data",
         nargs="+",
@@ -50,6 +52,7 @@ def run(settings: argparse.Namespace) -> int:
     from htr_convtext.data import TextPolicy
     from htr_convtext.errors import InputError
     from htr_convtext.evaluation import Prediction, evaluate, load_sets, report_table
+    from htr_convtext.whole_files import whole_file
 
     recognizer = open_recognizer(settings)
     policy = TextPolicy.from_file(settings.text_policy) if settings.text_policy else None
@@ -60,7 +63,7 @@ def run(settings: argparse.Namespace) -> int:
     if not sets:
         raise InputError(f"none of the data sets has lines in a {settings.split} split.")
 
-    model = settings.model or "bundled"
+    model = recognizer.source
     if recognizer.decoder_name != "greedy":
         model += f", {recognizer.decoder_name}"
     with tqdm(total=sum(map(len, sets.values())), unit="line", file=sys.stderr, disable=None) as progress:
@@ -81,11 +84,13 @@ def run(settings: argparse.Namespace) -> int:
             output=settings.output,
             on_line=show,
         )
+        progress.total = progress.n  # without the lines that have no transcription
     print(f"text policy of ground truth and reading: {TextPolicy(**evaluation.report['policy'])}")
     print(report_table(evaluation.report))
     if settings.output:
         print(Path(settings.output) / "report.html")
     if settings.picture:
-        evaluation.draw().savefig(settings.picture, dpi=100)
+        with whole_file(settings.picture) as file:
+            evaluation.draw().savefig(file, dpi=100, format=Path(settings.picture).suffix[1:])
         print(settings.picture)
     return 0

@@ -14,17 +14,16 @@ import argparse
 import json
 import sys
 from dataclasses import asdict
-from pathlib import Path
 
 from tqdm import tqdm
 
-from .arguments import add_model, add_reading, new_parser, open_recognizer
+from .arguments import add_models, add_reading, new_parser, open_recognizer
 
 
 def parse(words: list[str], prog: str) -> argparse.Namespace:
     parser = new_parser(prog, __doc__)
     parser.add_argument("pages", nargs="+", metavar="PAGE_OR_FOLDER", help="PAGE-XML or ALTO files, or folders of them")
-    add_model(parser)
+    add_models(parser)
     parser.add_argument("--output", metavar="FILE", help="write the counts here as JSON")
     add_reading(parser)
     parser.set_defaults(prog=prog)
@@ -35,6 +34,7 @@ def run(settings: argparse.Namespace) -> int:
     from htr_convtext.documents import find_documents
     from htr_convtext.errors import InputError
     from htr_convtext.evaluation.pages import measure_documents, page_table
+    from htr_convtext.whole_files import write_whole
 
     documents, failed = find_documents(settings.pages)
     recognizer = open_recognizer(settings)
@@ -46,7 +46,10 @@ def run(settings: argparse.Namespace) -> int:
     if not measures:
         raise InputError("there is no page to measure.")
     print(page_table(measures))
+    without_text = sum(page.without_text for page in measures.values())
+    if without_text:
+        print(f"{settings.prog}: {without_text} lines without transcription are left out.", file=sys.stderr)
     if settings.output:
         text = json.dumps({name: asdict(page) for name, page in measures.items()}, indent=2)
-        Path(settings.output).write_text(text + "\n", encoding="utf-8")
+        write_whole(settings.output, text + "\n")
     return 1 if failed else 0

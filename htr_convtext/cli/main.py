@@ -52,10 +52,13 @@ def run_command(command: str, words: Sequence[str] | None = None, prog: str | No
     module = import_module(f".{command.replace('-', '_')}", __package__)
     set_up_output(prog)
     try:
-        settings = module.parse(sys.argv[1:] if words is None else list(words), prog)
-        return module.run(settings)
+        try:
+            settings = module.parse(sys.argv[1:] if words is None else list(words), prog)
+            return module.run(settings)
+        finally:  # what is still to be written may fail too
+            sys.stdout.flush()
     except BrokenPipeError:  # whoever reads our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence_stdout()
         return 1
     except ModuleNotFoundError as error:
         message = missing_extra(error)
@@ -63,9 +66,22 @@ def run_command(command: str, words: Sequence[str] | None = None, prog: str | No
             raise
         print(f"{prog}: {message}", file=sys.stderr)
         return 1
-    except (InputError, OSError) as error:
+    except InputError as error:
         print(f"{prog}: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        named = error.filename is not None and error.strerror
+        print(f"{prog}: {error.filename}: {error.strerror}" if named else f"{prog}: {error}", file=sys.stderr)
+        _silence_stdout()
+        return 1
+
+
+def _silence_stdout() -> None:
+    """What cannot be written to stdout is forgotten; else Python would try again when it ends, and show a traceback."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -58,13 +58,14 @@ def run(settings: argparse.Namespace) -> int:
         find_fonts,
         write_lines,
     )
+    from htr_convtext.whole_files import write_picture
 
     texts = LineTexts.from_files(settings.text, settings.language, settings.weights)
     fonts = find_fonts(settings.fonts) if settings.fonts else find_fonts()
     renderer = LineRenderer(fonts, settings.height, SyntheticStyle(strength=settings.strength))
     if settings.preview:
         count = min(PREVIEW_LINES, settings.num_lines)
-        draw_sheet(texts, count, settings.seed, renderer).save(settings.preview)
+        write_picture(draw_sheet(texts, count, settings.seed, renderer), settings.preview)
     if settings.output:
         write_lines(
             texts,

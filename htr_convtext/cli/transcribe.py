@@ -12,6 +12,13 @@ and lines stay as they are; only text and words are replaced. A folder stands fo
 written already is left out, so the same command goes on where it stopped. A page that cannot be read is reported and
 left out; the exit code is then 1. The pages of a document that was broken off, or has such a page, are kept for the
 next time, in a folder beside its output.
+
+Where the model is calibrated for its decoder (htr tune), the confidences of words and lines are the probabilities that
+they are right, and the CER to expect is told at the end, with the pages to check first; otherwise they are mean scores.
+PAGE-XML, ALTO and JSONL say which of the two, the decoder and the calibration. --min-confidence marks words that are
+less sure, and lines in which nothing was read: in text by [?] after the word, in jsonl by "doubtful", in PAGE-XML by
+the tags `unclear` and `gap` of Transkribus, in ALTO by the tag `doubtful`, in PDF by a line under the word. Nothing is
+left out.
 """
 
 import argparse
@@ -22,7 +29,7 @@ from tqdm import tqdm
 from htr_convtext.documents.formats import PRINTABLE, SUFFIXES
 from htr_convtext.transcription.hooks import JobHooks
 
-from .arguments import add_model, add_reading, new_parser, open_recognizer
+from .arguments import add_min_confidence, add_models, add_reading, new_parser, open_recognizer, warn_of_scores
 
 
 def parse(words: list[str], prog: str) -> argparse.Namespace:
@@ -37,8 +44,9 @@ def parse(words: list[str], prog: str) -> argparse.Namespace:
     parser.add_argument(
         "--overwrite", action="store_true", help="do again what is written already, as after a change of the input"
     )
+    add_min_confidence(parser)
     parser.add_argument("--find-lines", action="store_true", help="find the lines, also where XML files have them")
-    add_model(parser)
+    add_models(parser)
     add_reading(parser)
     parser.set_defaults(prog=prog)
     settings = parser.parse_args(words)
@@ -70,8 +78,16 @@ class Terminal(JobHooks):
 def run(settings: argparse.Namespace) -> int:
     from htr_convtext.transcription import TranscriptionJob, open_documents
 
-    plan = open_documents(settings.pages, settings.format, settings.output, settings.overwrite, not settings.find_lines)
+    plan = open_documents(
+        settings.pages,
+        settings.format,
+        settings.output,
+        settings.overwrite,
+        not settings.find_lines,
+        settings.min_confidence,
+    )
     recognizer = open_recognizer(settings)
+    warn_of_scores(settings, recognizer)
     with tqdm(total=plan.page_count, unit="page", file=sys.stderr, disable=None) as bar:
         job = TranscriptionJob(
             plan,
@@ -85,4 +101,6 @@ def run(settings: argparse.Namespace) -> int:
         f"{counts.errors} errors.",
         file=sys.stderr,
     )
+    for sentence in job.summary.sentences():
+        print(f"{settings.prog}: {sentence}", file=sys.stderr)
     return 1 if counts.errors else 0

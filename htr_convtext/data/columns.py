@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Literal
 
+import pyarrow as pa
 from datasets import Features, Image, Value
 
 from htr_convtext.errors import InputError
@@ -59,6 +60,31 @@ def find_image_column(features: Features, given: str | None, where: str) -> str:
 
 
 def find_text_column(features: Features, given: str | None, where: str) -> str:
-    """The column of texts: `given`, or found by its name among those of plain values (classes are none)."""
+    """
+    The column of texts: `given`, or found by its name among those of plain values (classes are none).
+
+    Raises:
+        InputError: as `find_column`, or names the column if it holds something else than text.
+    """
     plain = [name for name, feature in features.items() if isinstance(feature, Value)]
-    return find_column("text", features, given, where, plain)
+    name = find_column("text", features, given, where, plain)
+    if name not in plain:
+        raise InputError(f"{where}: the column {name!r} holds {type(features[name]).__name__} values, not text.")
+    refuse_other_than_text(features[name].pa_type, name, where)
+    return name
+
+
+def refuse_other_than_text(kind: pa.DataType, name: str, where: str) -> None:
+    """
+    Raises an `InputError` if what is stored in a column is not the text that was transcribed, nor whole numbers: what
+    was 12, 0.10 or True is not told by a float, a time or a truth value.
+    """
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    tests = (
+        pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_binary,
+        pa.types.is_large_binary, pa.types.is_integer, pa.types.is_decimal, pa.types.is_null,
+    )  # fmt: skip
+    if not any(test(kind) for test in tests):
+        raise InputError(
+            f"{where}: the column {name!r} holds values of the type {kind}, not text; store it as text (string)."
+        )

@@ -7,7 +7,6 @@ https://github.com/facebookresearch/IMGUR5K-Handwriting-Dataset, CC BY-NC 4.0: t
 
 import io
 import json
-import logging
 import os
 from collections.abc import Iterator
 from functools import partial
@@ -19,15 +18,15 @@ from PIL import __version__ as PIL_VERSION
 import htr_convtext.documents.geometry
 from htr_convtext.documents.geometry import cut_box, parse_number
 from htr_convtext.errors import InputError
+from htr_convtext.xml_characters import drop_unwritable
 from processing.images import PAGE_PIXELS, full_size, open_image
 
-from .items import LineItems, code_stamp, file_stamp
+from .items import LineItems, code_stamp, file_stamp, report_skipped
 from .split_names import split_of
 
 
 PREFIX = "imgur5k_annotations"
 ILLEGIBLE = "."  # in place of the word
-logger = logging.getLogger(__name__)
 
 
 def find_annotations(path: Path) -> list[Path]:
@@ -81,6 +80,7 @@ def read_imgur5k(file: Path, image_root: str | os.PathLike | None = None) -> Lin
         for name in names:
             try:
                 text, box = read_word(annotations[name])
+                text = drop_unwritable(text, found.dropped)
             except (KeyError, ValueError, TypeError, AttributeError):
                 found.skipped.append((str(name), "no word and box of five numbers"))
                 continue
@@ -110,6 +110,7 @@ def read_word(annotation: dict) -> tuple[str, list[float]]:
 
 def cut_words(items: list[dict]) -> Iterator[dict]:
     """Opens images and yields their words as grey PNG, turned upright."""
+    failed: list[tuple[str, str]] = []
     for item in items:
         try:
             content = Path(item["image"]).read_bytes()
@@ -117,7 +118,7 @@ def cut_words(items: list[dict]) -> Iterator[dict]:
                 raise InputError("not the image that was annotated")
             image = open_image(content, most_pixels=PAGE_PIXELS)
         except (OSError, InputError) as error:
-            logger.warning("%s: %s; its words are empty images.", item["image"], error)
+            failed.append((f"{item['image']} ({error})", "images that cannot be read"))
             image = None
         for name, text, (x, y, width, height, angle) in json.loads(item["boxes"]):
             crop = {"bytes": b"", "path": name}
@@ -127,9 +128,10 @@ def cut_words(items: list[dict]) -> Iterator[dict]:
                 try:
                     word = cut_box(image, (x, y), (width, height), angle)
                 except InputError as error:
-                    logger.warning("%s, %s: %s; it is an empty image.", item["image"], name, error)
+                    failed.append((f"{item['image']}, {name} ({error})", "words that cannot be cut out"))
                 else:
                     buffer = io.BytesIO()
                     word.save(buffer, "PNG")
                     crop["bytes"] = buffer.getvalue()
             yield {"image": crop, "text": text, "page": item["page"]}
+    report_skipped("Imgur5K", failed, "became empty images")

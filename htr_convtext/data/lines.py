@@ -1,8 +1,11 @@
 """Choosing the lines that a model can be trained on."""
 
+import logging
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import nullcontext
+from pathlib import Path
 
 from datasets import Dataset
 from tqdm import tqdm
@@ -12,7 +15,32 @@ from htr_convtext.charsets import unknown_characters
 from htr_convtext.errors import InputError
 from htr_convtext.families import family_of
 from processing import UnknownCharacterError
+from processing.image_files import is_address
 from processing.images import full_size, open_image
+
+from .text_policy import TextPolicy
+
+
+logger = logging.getLogger(__name__)
+
+
+def reason_against_image(image: Mapping) -> str:
+    """Why an image that `datasets` did not decode cannot be opened, in a few words, the same for all of a kind."""
+    if image["bytes"] is None and image["path"] and is_address(image["path"]):
+        return "no image, only an address"
+    if not image["bytes"] and not image["path"]:
+        return "no image"
+    if image["bytes"] is None and not Path(image["path"]).exists():
+        return "no such image"
+    return "unreadable image"
+
+
+def transcribed_rows(lines: Dataset, policy: TextPolicy, name: str) -> list[int]:
+    """The rows of the lines that have a transcription; a warning counts the others."""
+    rows = [index for index, text in enumerate(lines["text"]) if policy(text).strip()]
+    if len(rows) < len(lines):
+        logger.warning("%s: %d lines without transcription are left out.", name, len(lines) - len(rows))
+    return rows
 
 
 def select_trainable(
@@ -32,9 +60,9 @@ def select_trainable(
         max_characters: Longer lines are left out.
 
     Returns:
-        The lines, and how many were left out for which reason: `"empty text"`, `"unreadable image"`,
-        `"unknown character"` (where the tokenizer raises), `"more than 25 characters"` or what the model's family has
-        against a line, such as `"more characters than frames"`.
+        The lines, and how many were left out for which reason: `"empty text"`, `"no character of the text is in the
+        charset"`, `"unknown character"` (where the tokenizer raises), `"more than 25 characters"`, one of
+        `reason_against_image` or what the model's family has against a line, such as `"more characters than frames"`.
     """
     with unknown_characters(processor.tokenizer, "error") if leave_out_unknown else nullcontext():
         return _select(lines, processor, config, max_characters)
@@ -47,13 +75,16 @@ def _select(
     kept, widths, left_out = [], [0] * len(lines), Counter()
     progress = tqdm(lines, desc="checking lines", unit="line", file=sys.stderr, disable=None, leave=False)
     for index, line in enumerate(progress):
+        if not line["text"].strip():
+            left_out["empty text"] += 1
+            continue
         try:
             labels = processor.tokenizer(line["text"], add_special_tokens=False).input_ids
         except UnknownCharacterError:
             left_out["unknown character"] += 1
             continue
         if not labels:
-            left_out["empty text"] += 1
+            left_out["no character of the text is in the charset"] += 1
             continue
         if max_characters is not None and len(labels) > max_characters:
             left_out[f"more than {max_characters} characters"] += 1
@@ -61,7 +92,7 @@ def _select(
         try:
             image = open_image(line["image"])
         except InputError:
-            left_out["unreadable image"] += 1
+            left_out[reason_against_image(line["image"])] += 1
             continue
         width, height = full_size(image)
         width = image_processor.visible_width(height, width)

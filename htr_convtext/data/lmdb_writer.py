@@ -19,6 +19,8 @@ from tqdm import tqdm
 from htr_convtext.errors import InputError
 from processing.images import open_image
 
+from .items import counted
+from .lines import reason_against_image
 from .sources import load_lines
 from .split_names import SPLIT_NAMES
 
@@ -118,8 +120,8 @@ def write_lmdb(
             shutil.rmtree(unfinished / name)
     if not any(report.written.values()):
         unfinished.rmdir()
-        reasons = ", ".join(f"{count} × {reason}" for reason, count in report.left_out.most_common())
-        raise InputError(f"{output}: not written, no line remains; {reasons or 'there was none'}.")
+        reasons = counted(report.left_out) or "there was none"
+        raise InputError(f"{output}: not written, no line remains; {reasons}.")
     if split is None and set(parts) != {"train"}:
         unfinished.rename(output)
     else:
@@ -202,7 +204,7 @@ def next_records(lines: Iterator[dict], state: StoreState) -> list[tuple[bytes, 
         state.digest = chained(state.digest, line["text"], content)
         state.read += 1
         name = os.path.basename(line["image"]["path"] or f"line {state.read}")
-        reason, label = check(line["text"], content)
+        reason, label = check(line["text"], line["image"], content)
         if reason:
             state.leave_out(reason, name)
         else:
@@ -215,8 +217,8 @@ def next_records(lines: Iterator[dict], state: StoreState) -> list[tuple[bytes, 
     return [*records, (STATE, json.dumps(vars(state)).encode())]
 
 
-def check(text: str, content: bytes | None) -> tuple[str | None, bytes]:
-    """What is against a line, if anything, and its text in UTF-8."""
+def check(text: str, image: dict, content: bytes | None) -> tuple[str | None, bytes]:
+    """What is against a line, if anything, and its text in UTF-8; `content` are the bytes of its image."""
     if not text.strip():
         return "empty text", b""
     try:
@@ -226,7 +228,7 @@ def check(text: str, content: bytes | None) -> tuple[str | None, bytes]:
     try:
         open_image({"bytes": content or b"", "path": None})
     except InputError:
-        return "unreadable image", b""
+        return reason_against_image(image), b""
     return None, label
 
 

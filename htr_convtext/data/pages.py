@@ -1,8 +1,8 @@
 """Lines cut out of page images by their PAGE-XML or ALTO files."""
 
 import io
-import logging
 import pickle
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +19,10 @@ from htr_convtext.documents.xml_reader import read_page
 from htr_convtext.errors import InputError
 from processing.images import PAGE_PIXELS, open_image, prepared, to_grey
 
-from .items import LineItems, code_stamp, file_stamp
+from .items import LineItems, code_stamp, file_stamp, report_skipped
 
 
-logger = logging.getLogger(__name__)
+REASON = re.compile(r"(.*?)\.?(?: \((.*)\))?", re.DOTALL)  # of an error, and its details
 
 
 def read_pages(files: list[Path], folder: Path, words: bool = False) -> LineItems:
@@ -49,9 +49,18 @@ def read_pages(files: list[Path], folder: Path, words: bool = False) -> LineItem
     for file in files:
         try:
             page = read_page(file, words)
+        except OSError as error:
+            left_out[file] = [(str(file), error.strerror or str(error))]
+            continue
+        except InputError as error:
+            # Without the details, so that all of a kind are counted together.
+            reason, detail = REASON.fullmatch(str(error).removeprefix(f"{file}: ")).groups()
+            left_out[file] = [(f"{file} ({detail})" if detail else str(file), reason)]
+            continue
+        try:
             image = find_page_image(file, page.image)
-        except (OSError, InputError) as error:
-            left_out[file] = [(str(file), str(error).removeprefix(f"{file}: "))]
+        except InputError:
+            left_out[file] = [(f"{file} ({page.image})" if page.image else str(file), "no page image")]
             continue
         name = file.relative_to(folder).with_suffix("").as_posix()
         reasons = [(f"{name}#{line.id}", reason_against(line, unit)) for line in page.lines]
@@ -94,13 +103,14 @@ def reason_against(line: PageLine, unit: str) -> str | None:
 
 def cut_lines(items: list[dict]) -> Iterator[dict]:
     """Opens pages and yields their lines as PNG, grey and white outside of the polygon."""
+    failed: list[tuple[str, str]] = []
     for item in items:
         page: Page = pickle.loads(item["content"])
         try:
             image = open_image(item["image"], most_pixels=PAGE_PIXELS)
             page = in_pixels(page, image)
         except InputError as error:
-            logger.warning("%s: %s; its lines are empty images.", item["xml"], error)
+            failed.append((f"{item['xml']} ({error})", "pages whose image cannot be read"))
             image = None
         for line in page.lines:
             if reason_against(line, item["unit"]):
@@ -111,9 +121,10 @@ def cut_lines(items: list[dict]) -> Iterator[dict]:
                 try:
                     crop = prepared(cut_line(image, line.polygon, line.baseline).image, to_grey)
                 except InputError as error:
-                    logger.warning("%s, %s: %s; it is an empty image.", item["image"], line.id, error)
+                    failed.append((f"{name} ({error})", f"{item['unit']}s that cannot be cut out"))
                 else:
                     buffer = io.BytesIO()
                     crop.save(buffer, "PNG")
                     content["bytes"] = buffer.getvalue()
             yield {"image": content, "text": line.text, "page": item["page"], f"{item['unit']}_id": line.id}
+    report_skipped("PAGE-XML and ALTO", failed, "became empty images")

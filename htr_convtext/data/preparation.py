@@ -4,7 +4,6 @@ import io
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -16,8 +15,10 @@ from PIL import Image as PILImage
 from tqdm import tqdm
 
 from htr_convtext.errors import InputError
+from htr_convtext.whole_files import whole_folder, write_whole
 from processing.images import full_size, open_image
 
+from .lines import reason_against_image
 from .report import DataReport
 from .sources import load_lines
 from .splitting import split_by_group
@@ -72,7 +73,7 @@ def prepare_lines(
     parts: dict[str, list[Dataset]] = {}
     for source in sources:
         skipped: list[tuple[str, str, str]] = []
-        data = load_lines(source, skipped=skipped, **load_options)
+        data = load_lines(source, skipped=skipped, dropped=report.dropped_characters, **load_options)
         for split, name, reason in skipped:
             report.leave_out(f"{source}, {split}: {name}", reason)
         if split_by and set(data) == {"train"}:
@@ -106,25 +107,20 @@ def write_data_set(
     drop_duplicates: bool = False,
 ) -> None:
     """Checks the lines of each split, adds them to the report, and writes all that `prepare_lines` writes."""
-    output.mkdir(parents=True, exist_ok=True)
     features = features_of(lines for split in parts.values() for lines in split)
     columns = {name for split in parts.values() for lines in split for name in lines.column_names}
     if columns - set(features):
         report.notes.append(f"Columns that are no plain values, left out: {', '.join(sorted(columns - set(features)))}")
     order = sorted(parts, key=lambda split: ORDER.index(split) if split in ORDER else 1)
-    # Hidden, so that what a killed run leaves there is never loaded with the rest.
-    with tempfile.TemporaryDirectory(dir=output, prefix=".") as folder:
+    # The lines last: they are not to be trained on without the text policy that they were written by.
+    with whole_folder(output, last=".parquet") as folder:
         for split in order:
             rows = prepared_rows(split, parts[split], report, policy, max_height, drop_duplicates)
-            write_shards(rows, split, features, Path(folder))
+            write_shards(rows, split, features, folder)
         report.splits = {split: report.splits[split] for split in reversed(order) if split in report.splits}
-        policy.to_file(Path(folder, "text_policy.json"))
-        facts = json.dumps(report.as_dict(), indent=2, ensure_ascii=False) + "\n"
-        Path(folder, "report.json").write_text(facts, encoding="utf-8")
-        Path(folder, "report.md").write_text(report.as_markdown(), encoding="utf-8")
-        # The lines last: they are not to be trained on without the text policy that they were written by.
-        for file in sorted(Path(folder).iterdir(), key=lambda file: file.suffix == ".parquet"):
-            file.replace(output / file.name)
+        policy.to_file(folder / "text_policy.json")
+        write_whole(folder / "report.json", json.dumps(report.as_dict(), indent=2, ensure_ascii=False) + "\n")
+        write_whole(folder / "report.md", report.as_markdown())
 
 
 def features_of(parts: Iterable[Dataset]) -> Features:
@@ -160,7 +156,7 @@ def prepared_rows(
             try:
                 image = open_image(line["image"])
             except InputError:
-                report.leave_out(name, "unreadable image")
+                report.leave_out(name, reason_against_image(line["image"]))
                 continue
             if report.is_duplicate(split, name, image) and drop_duplicates:
                 report.dropped_duplicates += 1

@@ -48,6 +48,7 @@ class DataReport:
         self.characters: Counter[str] = Counter()
         self.outside: dict[str, list[str]] = defaultdict(list)  # character → some lines
         self.changed_texts = 0
+        self.dropped_characters: Counter[str] = Counter()  # that no XML can hold → lines that had them
         self.dropped_duplicates = 0
         self.duplicates: dict[tuple[str, ...], list[str]] = defaultdict(list)  # one or two splits → pairs of names
         self._images: dict[bytes, dict[str, str]] = defaultdict(dict)  # digest → split → the first name
@@ -108,6 +109,7 @@ class DataReport:
             "dropped_duplicates": self.dropped_duplicates,
             "identical_texts": self.identical_texts(),
             "changed_texts": self.changed_texts,
+            "dropped_characters": dict(self.dropped_characters),
             "left_out": dict(self.left_out),
         }
 
@@ -133,6 +135,8 @@ class DataReport:
             parts.append(table(["character", "count", "for example"], rows) if rows else "None.")
         parts.append(f"## Charset: {len(self.characters)} characters")
         parts.append(f"Texts changed by the text policy: {self.changed_texts}")
+        dropped = ", ".join(f"{name} in {count} lines" for name, count in self.dropped_characters.most_common())
+        parts.append(f"Characters that PAGE-XML and ALTO cannot hold, dropped: {dropped or 'none'}")
         parts.append(table(["character", "count"], [[describe(c), n] for c, n in self.characters.most_common()]))
         return "\n\n".join(parts) + "\n"
 
@@ -143,6 +147,10 @@ class DataReport:
         if self.charset is not None:
             rows.append(f"{'outside':<12}{len(self.outside):>8} characters that the given charset lacks")
         rows += [f"{'left out':<12}{len(names):>8} × {reason}" for reason, names in self.left_out.items()]
+        rows += [
+            f"{'dropped':<12}{count:>8} × {name}, which PAGE-XML and ALTO cannot hold"
+            for name, count in self.dropped_characters.most_common()
+        ]
         for splits, names in self.duplicates.items():
             where = "within " + splits[0] if len(splits) == 1 else "BETWEEN " + " AND ".join(splits)
             rows.append(f"{'duplicates':<12}{len(names):>8} × the same image {where}")

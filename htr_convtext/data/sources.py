@@ -5,9 +5,9 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable
-from functools import partial
 from pathlib import Path
 
+import pyarrow as pa
 from datasets import (
     Dataset,
     DatasetDict,
@@ -17,21 +17,28 @@ from datasets import (
     IterableDatasetDict,
     Value,
     concatenate_datasets,
+    config,
     load_dataset,
+    load_dataset_builder,
 )
+from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
+from huggingface_hub import snapshot_download
 
 from htr_convtext.errors import InputError
+from htr_convtext.whole_files import NO_ROOM, disk_error
+from htr_convtext.xml_characters import drop_unwritable
 
 from .columns import find_image_column, find_text_column
-from .iam_words import find_word_list, iam_word_readers, read_iam_words
-from .imgur5k import find_annotations, imgur5k_readers, read_imgur5k
-from .lists import read_ln, read_table
-from .lmdb_store import read_lmdb
+from .folders import refuse_without_parquet, split_readers, word_readers
+from .iam_words import read_iam_words
+from .imgur5k import read_imgur5k
+from .items import counted, report_skipped
 from .pages import read_pages
 from .split_names import SPLIT_NAMES, split_of
 
 
 HAVE_WORDS = {read_iam_words, read_imgur5k, read_pages}
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 NO_IMAGE = {"bytes": b"", "path": None}  # opening it is an error that is counted
 logger = logging.getLogger(__name__)
 
@@ -47,6 +54,7 @@ def load_lines(
     partition: str | os.PathLike | None = None,
     streaming: bool = False,
     skipped: list[tuple[str, str, str]] | None = None,
+    dropped: Counter[str] | None = None,
 ) -> Dataset | DatasetDict | IterableDataset | IterableDatasetDict | None:
     """
     Loads a data set of lines.
@@ -56,7 +64,8 @@ def load_lines(
 
             - a Hub id, `owner/name`;
             - Parquet: a file or a folder;
-            - an image folder: images and `metadata.jsonl` or `metadata.csv` with `file_name` and the text;
+            - an image folder: images and `metadata.jsonl`, `.csv` or `.parquet` with `file_name` and the text, or such
+              a table alone (`.csv`, `.jsonl`);
             - `.ln` lists: one image name a line, the text in a `.txt` beside each image; a file or a folder of them;
             - tables with tabs, `.tsv` or `.txt`: image name and text, or more columns under a header; likewise;
             - LMDB with `num-samples`, `image-%09d` and `label-%09d`: a folder with `data.mdb`;
@@ -65,7 +74,9 @@ def load_lines(
             - Imgur5K: `imgur5k_annotations_*.json`, a file or their folder, and the images beside it.
 
             Splits are named by the files (`val.ln`), or by sub-folders; what is not named is `train`. `val`, `valid`
-            and `dev` are `validation`.
+            and `dev` are `validation`. Texts are those in the files, whatever they look like: `null`, `0012`, `True`;
+            but characters that PAGE-XML and ALTO cannot hold are dropped, with a warning. Nothing is downloaded but
+            data sets of the Hub.
         split: The split to load; by default all.
         image_column: The column of images, where it cannot be found by its type or name; in tables, of their names.
         text_column: The column of texts, where it cannot be found by its name.
@@ -77,6 +88,7 @@ def load_lines(
             `train`.
         streaming: Whether to read while iterating, rather than before.
         skipped: Is given split, name and reason of each item that was left out. They are also logged, as a warning.
+        dropped: Is given how many texts had each of the characters (`"U+0002"`) that were dropped, unless streaming.
 
     Returns:
         The lines of the split, or `None` if the data set has no such split; without `split` a dict of all. `image` is
@@ -86,7 +98,7 @@ def load_lines(
     Raises:
         InputError: names the source if it is missing, of no known kind, holds no line or its columns cannot be told.
     """
-    path = Path(source)
+    path = hub_image_folder(source) or Path(source)
     wanted = split and SPLIT_NAMES.get(split, split)
     loaded, reasons = {}, Counter()
     try:
@@ -103,12 +115,14 @@ def load_lines(
         if readers is None:
             for name, lines in load_native(source, streaming).items():
                 if wanted in (None, name):
-                    loaded[name] = standard_columns(lines, f"{source}, {name}", image_column, text_column)
+                    lines = standard_columns(lines, f"{source}, {name}", image_column, text_column)
+                    loaded[name] = writable_texts(lines, f"{source}, {name}", Counter(), dropped)
         else:
             for name, read in readers.items():
                 if wanted in (None, name):
                     found = read()
-                    loaded[name] = found.dataset(streaming)
+                    lines = found.dataset(streaming)
+                    loaded[name] = writable_texts(lines, f"{source}, {name}", found.dropped, dropped)
                     report_skipped(f"{source}, {name}", found.skipped)
                     reasons.update(reason for _, reason in found.skipped)
                     if skipped is not None:
@@ -116,9 +130,8 @@ def load_lines(
     except ModuleNotFoundError as error:
         raise InputError(f"{source}: {error}") from None
     if loaded and not streaming and not any(map(len, loaded.values())):
-        summary = ", ".join(f"{count} × {reason}" for reason, count in reasons.most_common())
-        raise InputError(f"{source}: no line can be used; {summary or 'there is none'}.")
-    title = path.stem if path.is_file() else Path(os.path.abspath(path)).name  # of `.` too
+        raise InputError(f"{source}: no line can be used; {counted(reasons) or 'there is none'}.")
+    title = path.stem if path.is_file() else Path(os.path.abspath(source)).name  # of `.` too
     loaded = {name: add_source(lines, title) for name, lines in loaded.items()}
     if split is not None:
         return loaded.get(wanted)
@@ -166,111 +179,38 @@ def load_splits(sources: Iterable[str | os.PathLike], split: str | None = None) 
     return sets
 
 
-def split_folders(folder: Path) -> list[tuple[str, Path]]:
-    """A folder and those in it that have the name of a split, each with its split."""
-    inner = [path for path in sorted(folder.iterdir()) if path.name.lower() in SPLIT_NAMES and path.is_dir()]
-    own = SPLIT_NAMES.get(folder.name.lower(), "train")
-    return [(own, folder), *((SPLIT_NAMES[path.name.lower()], path) for path in inner)]
-
-
-def word_readers(
-    path: Path, image_root: str | os.PathLike | None, partition: str | os.PathLike | None
-) -> dict[str, partial] | None:
-    """For each split of IAM words or Imgur5K a function that reads it; `None` if `path` is neither."""
-    iam_words = find_word_list(path)
-    if iam_words is not None:
-        return iam_word_readers(iam_words, partition, image_root)
-    return imgur5k_readers(find_annotations(path), image_root) or None
-
-
-def split_readers(
-    path: Path,
-    image_root: str | os.PathLike | None,
-    image_column: str | None,
-    text_column: str | None,
-    words: bool = False,
-) -> dict[str, partial] | None:
-    """
-    For each split of lists, tables, stores or pages a function that reads it; `None` for what `datasets` itself reads.
-
-    Raises:
-        InputError: if it is a file of no known kind, or two lists or stores are of one split.
-    """
-    read_list = {
-        ".ln": partial(read_ln, image_root=image_root),
-        ".tsv": partial(read_table, image_root=image_root, image_column=image_column, text_column=text_column),
-    }
-    read_list[".txt"] = read_list[".tsv"]
-    if path.is_file():
-        suffix = path.suffix.lower()
-        if suffix == ".parquet":
-            return None
-        if suffix in read_list:
-            return {split_of(path.stem) or "train": partial(read_list[suffix], path)}
-        if suffix == ".xml":
-            return {"train": partial(read_pages, [path], path.parent, words)}
-        raise InputError(f"{path}: not a list (.ln, .tsv, .txt), a page (.xml) or a Parquet file.")
-
-    folders = split_folders(path)
-    stores: dict[str, partial] = {}
-    for split, folder in folders:
-        if (folder / "data.mdb").is_file():
-            add_reader(stores, split, partial(read_lmdb, folder))
-    if stores:
-        return stores
-    lists: dict[str, partial] = {}
-    for folder_split, folder in folders:
-        for file in sorted(folder.iterdir()):
-            suffix = file.suffix.lower()
-            if suffix in read_list and is_list(file):
-                add_reader(lists, split_of(file.stem) or folder_split, partial(read_list[suffix], file))
-    if lists:
-        return lists
-    if any(next(path.rglob(pattern), None) for pattern in ("*.parquet", "metadata.jsonl", "metadata.csv")):
+def hub_image_folder(source: str | os.PathLike) -> Path | None:
+    """A copy of what the Hub has under an id, if that is an image folder: here its metadata are read as they are."""
+    if Path(source).exists() or not HUB_ID.fullmatch(str(source)):
         return None
-    pages: dict[str, list[Path]] = {}
-    splits = {folder.name: split for split, folder in folders[1:]}
-    for file in sorted(file for file in path.rglob("*") if file.suffix.lower() == ".xml"):
-        split = splits.get(file.relative_to(path).parts[0], folders[0][0])
-        pages.setdefault(split, []).append(file)
-    return {split: partial(read_pages, files, path, words) for split, files in pages.items()} or None
-
-
-def add_reader(readers: dict[str, partial], split: str, reader: partial) -> None:
-    """Adds what reads a file, its first argument, for a split; an `InputError` names both if the split has one."""
-    if split in readers:
-        first, second = readers[split].args[0], reader.args[0]
-        raise InputError(f"{first} and {second.name} are both {split}; give one.")
-    readers[split] = reader
-
-
-def is_list(file: Path) -> bool:
-    """Whether a file lists images; a `.txt` does if its name is `gt` or a split's and its first line has a tab."""
-    if file.suffix.lower() != ".txt":
-        return True
-    if file.stem.lower() != "gt" and split_of(file.stem) is None:
-        return False
-    with file.open("rb") as handle:
-        return b"\t" in handle.readline()
+    try:
+        if not isinstance(load_dataset_builder(str(source)), ImageFolder):
+            return None
+        return Path(snapshot_download(str(source), repo_type="dataset"))
+    except Exception:  # of many kinds; `load_native` tries again and says what is wrong
+        return None
 
 
 def load_native(source: str | os.PathLike, streaming: bool) -> dict[str, Dataset | IterableDataset]:
-    """The splits of what `datasets` reads by itself: the Hub, Parquet and image folders."""
+    """The splits of what `datasets` reads by itself: the Hub and Parquet."""
     path = Path(source)
     if path.is_file():
         options = {"path": "parquet", "data_files": {split_of(path.stem) or "train": str(path)}}
     elif path.is_dir():
-        kind = "parquet" if next(path.rglob("*.parquet"), None) else "imagefolder"
-        options = {"path": kind, "data_dir": str(path)}
-    elif re.fullmatch(r"[\w.-]+/[\w.-]+", str(source)):
+        refuse_without_parquet(path)
+        options = {"path": "parquet", "data_dir": str(path)}
+    elif HUB_ID.fullmatch(str(source)):
         options = {"path": str(source)}
     else:
         raise InputError(f"{source}: there is no such file or folder.")
     try:
         data = load_dataset(**options, streaming=streaming)
     except Exception as error:  # `datasets` raises many kinds
+        full = disk_error(error, config.HF_DATASETS_CACHE)
+        if full is not None and full.errno in NO_ROOM:
+            raise full from None
         remedy = "give Parquet files or images with metadata" if path.exists() else "no such folder, nor Hub data set"
-        raise InputError(f"{source}: no lines found; {remedy}. ({error})") from None
+        raise InputError(f"{source}: no lines found; {remedy}. ({error.__cause__ or error})") from None
     known = {name: SPLIT_NAMES.get(name, name) for name in data}
     known = {name: name if other in data else other for name, other in known.items()}
     if len(set(known.values())) < len(known):
@@ -284,9 +224,6 @@ def standard_columns(
     """Names the columns of images and texts `image` and `text`, not decoded and never `None`; others stay."""
     if lines.features is None:
         raise InputError(f"{where}: its columns are not known before it is read; load it without streaming.")
-    labels_are_texts = lines.features.get("label") == Value("string")
-    if set(lines.column_names) <= {"image", "label"} and not (text_column or labels_are_texts):  # images alone
-        raise InputError(f"{where}: images without texts; give metadata.jsonl or metadata.csv with file_name and text.")
     image_column = find_image_column(lines.features, image_column, where)
     text_column = find_text_column(lines.features, text_column, where)
     for name, found in (("image", image_column), ("text", text_column)):
@@ -294,17 +231,43 @@ def standard_columns(
             lines = lines.remove_columns([name]) if name in lines.column_names else lines
             lines = lines.rename_column(found, name)
     lines = lines.cast_column("image", Image(decode=False))
-    if lines.features["text"] != Value("string"):  # a cast copies all lines
-        lines = lines.cast_column("text", Value("string"))
+    try:
+        if lines.features["text"] != Value("string"):  # a cast copies all lines
+            lines = lines.cast_column("text", Value("string"))
+        if isinstance(lines, Dataset):
+            lines.data.column("text").validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{where}: the column {text_column!r} cannot be read as text. ({error})") from None
     if isinstance(lines, IterableDataset):
         return lines.map(
             lambda line: {"image": line["image"] or NO_IMAGE, "text": line["text"] or ""}, features=lines.features
         )
     if lines.data.column("image").null_count:
         lines = lines.map(lambda line: {"image": line["image"] or NO_IMAGE}, features=lines.features)
-    if None in lines["text"]:
-        texts = [text or "" for text in lines["text"]]
-        lines = lines.remove_columns("text").add_column("text", texts, feature=Value("string"))
+    return lines
+
+
+def writable_texts(
+    lines: Dataset | IterableDataset, where: str, before: Counter[str], dropped: Counter[str] | None
+) -> Dataset | IterableDataset:
+    """
+    The lines with texts that PAGE-XML and ALTO can hold, a missing one empty; what is dropped is logged.
+
+    Args:
+        before: What was dropped already, as in `LineItems`.
+        dropped: Is given this and what is dropped now, if any.
+    """
+    if isinstance(lines, IterableDataset):
+        return lines.map(lambda line: {"text": drop_unwritable(line["text"])}, features=lines.features)
+    found, texts = Counter(before), list(lines["text"])
+    writable = [drop_unwritable(text or "", found) for text in texts]
+    if writable != texts:
+        lines = lines.remove_columns("text").add_column("text", writable, feature=Value("string"))
+    if found:
+        shown = ", ".join(f"{character} in {count} lines" for character, count in found.most_common())
+        logger.warning("%s: characters that PAGE-XML and ALTO cannot hold are dropped: %s", where, shown)
+    if dropped is not None:
+        dropped.update(found)
     return lines
 
 
@@ -322,10 +285,3 @@ def add_source(lines: Dataset | IterableDataset, name: str) -> Dataset | Iterabl
             return lines
         lines = lines.remove_columns("source")
     return lines.add_column("source", [source or name for source in sources], feature=Value("string"))
-
-
-def report_skipped(where: str, skipped: list[tuple[str, str]]) -> None:
-    """Logs a warning for each reason, with the first names."""
-    for reason, count in Counter(reason for _, reason in skipped).items():
-        names = [name for name, other in skipped if other == reason]
-        logger.warning("%s: %d left out, %s: %s%s", where, count, reason, ", ".join(names[:5]), " …" * (count > 5))

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from htr_convtext.errors import InputError
+from htr_convtext.whole_files import write_whole
+from htr_convtext.xml_characters import drop_unwritable
 
 
 if TYPE_CHECKING:  # texts alone need neither
@@ -19,7 +21,8 @@ if TYPE_CHECKING:  # texts alone need neither
 class TextPolicy:
     """
     Brings texts into the form that a model reads and is measured in. Applying it twice changes nothing more,
-    unless what is written for a sign makes one again together with its neighbours.
+    unless what is written for a sign makes one again together with its neighbours. Whatever the settings, characters
+    that PAGE-XML and ALTO cannot hold are dropped: see `drop_unwritable`.
 
     Args:
         unicode_form: Unicode normal form; `None` leaves characters as they are composed.
@@ -54,6 +57,7 @@ class TextPolicy:
                 raise InputError(f"Text policy: {text!r}, written for {sign!r}, holds a sign that is replaced itself.")
 
     def __call__(self, text: str) -> str:
+        text = drop_unwritable(text)
         text = unicodedata.normalize(self.unicode_form, text) if self.unicode_form else text
         if self.long_s == "s":
             text = text.replace("ſ", "s")
@@ -61,7 +65,7 @@ class TextPolicy:
             # One pass, the longest sign first: the order of the mapping does not matter.
             signs = sorted(self.abbreviations, key=len, reverse=True)
             text = re.sub("|".join(map(re.escape, signs)), lambda match: self.abbreviations[match[0]], text)
-            text = unicodedata.normalize(self.unicode_form, text) if self.unicode_form else text
+            text = drop_unwritable(unicodedata.normalize(self.unicode_form, text) if self.unicode_form else text)
         return " ".join(text.split()) if self.whitespace == "fold" else text
 
     def apply(self, lines: "Dataset") -> "Dataset":
@@ -90,8 +94,7 @@ class TextPolicy:
 
     def to_file(self, path: str | os.PathLike) -> None:
         """Writes the settings as a JSON object."""
-        with open(path, "w", encoding="utf-8") as handle:
-            handle.write(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n")
+        write_whole(path, json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n")
 
     @classmethod
     def of(cls, tokenizer: "PreTrainedTokenizerBase") -> "TextPolicy":

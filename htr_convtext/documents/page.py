@@ -4,14 +4,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from htr_convtext.reading import Character
+from htr_convtext.doubt import doubtful_parts
+from htr_convtext.reading import Character, Provenance
+from processing.confidence import ExpectedCER, LineConfidence
 
 from .geometry import Points, bounding_box
 
 
 @dataclass(frozen=True)
 class Word:
-    """A word, the mean probability of its characters, and its polygon on the page."""
+    """
+    A word, its polygon on the page, and the probability that it is right, if the model is calibrated, else the mean of
+    the scores of its characters.
+    """
 
     text: str
     score: float
@@ -26,8 +31,9 @@ class PageLine:
     Attributes:
         text: Empty if there is none.
         polygon, baseline: In the units of the page, or empty.
-        score: Mean probability of the characters; `None` if the line was not read here.
+        score: The mean of the scores of the characters, 0 where there are none; `None` if the line was not read here.
         error: Why it could not be read.
+        confidence: Of what was read, if the model is calibrated.
     """
 
     id: str
@@ -38,6 +44,27 @@ class PageLine:
     words: list[Word] = field(default_factory=list)
     characters: list[Character] = field(default_factory=list)
     error: str | None = None
+    confidence: LineConfidence | None = None
+
+    @property
+    def certainty(self) -> float | None:
+        """The probability that the whole line is right, if the model is calibrated, else the score."""
+        return self.score if self.confidence is None else self.confidence.line
+
+    @property
+    def was_read_as_nothing(self) -> bool:
+        """Whether a reader, not a person, found that it is empty."""
+        return not self.text and self.certainty is not None and self.certainty < 1
+
+    def doubtful_parts(self, min_confidence: float) -> list[tuple[int, int]]:
+        """
+        The words whose score is below `min_confidence`, by their first and end in the text; all of a line without words
+        whose `certainty` is below it. See `doubtful_parts`.
+        """
+        if self.certainty is None:
+            return []
+        words = [(word.text, word.score) for word in self.words]
+        return doubtful_parts(self.text, words, self.certainty, min_confidence)
 
 
 @dataclass(frozen=True)
@@ -61,6 +88,8 @@ class Page:
         number: Of the page in its file, from 1.
         format: That of the XML file it comes from; `None` if it was not read from one.
         source: What was in that file, which is written again with the new text.
+        provenance: What read it here.
+        expected_cer: Of the lines that were read, if that is calibrated.
     """
 
     image: str
@@ -70,6 +99,8 @@ class Page:
     number: int = 1
     format: Literal["page", "alto"] | None = None
     source: bytes | None = field(default=None, repr=False, compare=False)
+    provenance: Provenance | None = None
+    expected_cer: ExpectedCER | None = None
 
     @property
     def lines(self) -> list[PageLine]:

@@ -21,11 +21,14 @@ logger = logging.getLogger(__name__)
 FONT = "Mali-LightItalic"  # any that has the letters would do: nobody sees it
 INVISIBLE = 3
 JPEG_QUALITY = 85
+DOUBTFUL = (0.85, 0.47, 0.02)  # the colour of the line under doubtful words
 
 
-def to_pdf(pages: Iterable[tuple[Page, Image.Image]]) -> bytes:
+def to_pdf(pages: Iterable[tuple[Page, Image.Image]], min_confidence: float | None = None) -> bytes:
     """
     Pages in pixels of their images, at 300 pixels to the inch, as a PDF whose words lie where they were read.
+
+    Words that are less sure than `min_confidence` are underlined.
 
     Letters that the font lacks cannot be searched for; a warning names them.
     """
@@ -47,6 +50,8 @@ def to_pdf(pages: Iterable[tuple[Page, Image.Image]]) -> bytes:
         for line in page.lines:
             for word in line.words:
                 _write_word(canvas, word, height)
+                if min_confidence is not None and word.score < min_confidence:
+                    _underline(canvas, word, height)
                 missing.update(char for char in word.text if ord(char) not in font.face.charToGlyph)
         canvas.showPage()
     canvas.save()
@@ -72,3 +77,12 @@ def _write_word(canvas, word: Word, page_height: int) -> None:
     text.setTextTransform(cos, sin, -sin, cos, x, page_height - y + 0.2 * size)
     text.textOut(word.text + " ")
     canvas.drawText(text)
+
+
+def _underline(canvas, word: Word, page_height: int) -> None:
+    """A line along the lower edge of a word."""
+    half = len(word.polygon) // 2
+    (left, bottom), (right, right_bottom) = word.polygon[-1], word.polygon[half]
+    canvas.setStrokeColorRGB(*DOUBTFUL)
+    canvas.setLineWidth(3)
+    canvas.line(left, page_height - bottom, right, page_height - right_bottom)

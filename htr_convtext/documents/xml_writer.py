@@ -1,33 +1,45 @@
 """PAGE-XML 2019 and ALTO 4 of what was read on a page, or the file it came from with the new text."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timezone
 from itertools import chain, count
 from typing import Literal
 
 from lxml import etree
 
+from htr_convtext.xml_characters import drop_unwritable
+
 from .geometry import Points, bounding_box, scale_points
 from .page import Page, PageLine, Region
+from .provenance import CREATOR, add_child, now, record_in_alto, record_in_page_xml
 from .xml_reader import line_ids, parse_xml
 
 
 PAGE_NAMESPACE = "http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-15"
 ALTO_NAMESPACE = "http://www.loc.gov/standards/alto/ns-v4#"
+DOUBTFUL = "doubtful"  # the tag of words in ALTO
 XSI = "{http://www.w3.org/2001/XMLSchema-instance}schemaLocation"
-CREATOR = "HTR-ConvText"
-OWN_IDS = ("order", "page_1", "processing_1")  # of elements that every new file has
+OWN_IDS = ("order", "page_1", "processing_1", DOUBTFUL)  # of elements that new files have
 
 
-def to_xml(page: Page, kind: Literal["page", "alto"]) -> bytes:
+def to_xml(page: Page, kind: Literal["page", "alto"], min_confidence: float | None = None) -> bytes:
     """
-    A page as PAGE-XML 2019 or ALTO 4, in UTF-8.
+    A page as PAGE-XML 2019 or ALTO 4, in UTF-8, with what read it in its metadata.
 
     If the page came from a file of that kind, this is that file, of its own version: the lines that were read have the
-    new text, words and confidences, everything else is as it was.
+    new text, words and confidences, everything else is as it was. Characters that XML cannot hold are left out.
+
+    Args:
+        min_confidence: Marks the words (and lines without words) that are less sure: in PAGE-XML with Transkribus' tag
+            `unclear` in the `custom` of their line, and a line in which nothing was read with `gap`; in ALTO, from
+            version 2, with the tag `doubtful`.
     """
-    build, fill = {"page": (_new_page_xml, _fill_page_xml), "alto": (_new_alto, _fill_alto)}[kind]
+    page = _writable(page)
+    build, fill, mark = {
+        "page": (_new_page_xml, _fill_page_xml, _mark_page_xml),
+        "alto": (_new_alto, _fill_alto, _mark_alto),
+    }[kind]
     is_source = page.source is not None and page.format == kind
     if not is_source:
         page = _with_unique_ids(page)
@@ -38,11 +50,28 @@ def to_xml(page: Page, kind: Literal["page", "alto"]) -> bytes:
     for line_element, identifier in line_ids(element).items():
         if identifier in lines:
             fill(line_element, lines[identifier], scale)
+            mark(line_element, lines[identifier], min_confidence)
     if kind == "page":
         _update_page_xml(root, page)
+        record_in_page_xml(root.find("{*}Metadata"), page)
+    elif page.provenance is not None or not is_source:
+        record_in_alto(root, page)
     if not is_source:
         etree.indent(root)
     return etree.tostring(root.getroottree(), xml_declaration=True, encoding="UTF-8")
+
+
+def _writable(page: Page) -> Page:
+    """The page without the characters that XML cannot hold: a model may have learned some, a file be named with one."""
+    lines = [
+        replace(
+            line,
+            text=drop_unwritable(line.text),
+            words=[replace(word, text=drop_unwritable(word.text)) for word in line.words],
+        )
+        for line in page.lines
+    ]
+    return replace(page.with_lines(lines), image=drop_unwritable(page.image))
 
 
 def _with_unique_ids(page: Page) -> Page:
@@ -81,16 +110,6 @@ def _outline(region: Region) -> Points:
     return [(left, top), (right, top), (right, bottom), (left, bottom)]
 
 
-def _add_child(parent: etree._Element, name: str, **attributes: str) -> etree._Element:
-    """A new last element within another, of its namespace if it has one."""
-    namespace = etree.QName(parent).namespace
-    return etree.SubElement(parent, f"{{{namespace}}}{name}" if namespace else name, **attributes)
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).replace(microsecond=0, tzinfo=None).isoformat()
-
-
 # --- PAGE-XML ---
 
 
@@ -101,7 +120,7 @@ def _new_page_xml(page: Page) -> etree._Element:
     root = etree.Element(tag("PcGts"), nsmap={None: PAGE_NAMESPACE})
     root.set(XSI, f"{PAGE_NAMESPACE} {PAGE_NAMESPACE}/pagecontent.xsd")
     metadata = etree.SubElement(root, tag("Metadata"))
-    for name, text in (("Creator", CREATOR), ("Created", _now()), ("LastChange", _now())):
+    for name, text in (("Creator", CREATOR), ("Created", now()), ("LastChange", now())):
         etree.SubElement(metadata, tag(name)).text = text
     size = {"imageWidth": str(round(page.width)), "imageHeight": str(round(page.height))}
     element = etree.SubElement(root, tag("Page"), imageFilename=page.image, **size)
@@ -121,13 +140,13 @@ def _new_page_xml(page: Page) -> etree._Element:
 
 def _add_page_xml_points(parent: etree._Element, name: str, points: Points) -> None:
     """Points as whole numbers, two at least, as the schema wants them; as elements where it is older than 2013."""
-    element = _add_child(parent, name)
+    element = add_child(parent, name)
     whole = [(max(0, round(x)), max(0, round(y))) for x, y in points] or [(0, 0)]
     whole = whole * 2 if len(whole) == 1 else whole
     namespace = etree.QName(parent).namespace or ""
     if "/2009-" in namespace or "/2010-" in namespace:
         for x, y in whole:
-            _add_child(element, "Point", x=str(x), y=str(y))
+            add_child(element, "Point", x=str(x), y=str(y))
     else:
         element.set("points", " ".join(f"{x},{y}" for x, y in whole))
 
@@ -139,20 +158,30 @@ def _fill_page_xml(element: etree._Element, line: PageLine, scale: Callable[[Poi
     place = max((element.index(child) + 1 for child in before if child is not None), default=0)
     added = []
     for number, word in enumerate(line.words, 1):
-        word_element = _add_child(element, "Word", id=_word_id(line.id, number))
+        word_element = add_child(element, "Word", id=_word_id(line.id, number))
         _add_page_xml_points(word_element, "Coords", scale(word.polygon))
         _add_page_xml_text(word_element, word.text, word.score)
         added.append(word_element)
-    added.append(_add_page_xml_text(element, line.text, line.score))
+    added.append(_add_page_xml_text(element, line.text, line.certainty))
     for offset, child in enumerate(added):
         element.insert(place + offset, child)
 
 
-def _add_page_xml_text(parent: etree._Element, text: str, score: float | None) -> etree._Element:
-    element = _add_child(parent, "TextEquiv")
-    if score is not None:
-        element.set("conf", f"{score:.4f}")
-    _add_child(element, "Unicode").text = text
+def _mark_page_xml(element: etree._Element, line: PageLine, min_confidence: float | None) -> None:
+    """Marks what is doubtful, in place of the marks of the text that was there before."""
+    marks = [re.sub(r"\b(unclear|gap)\s*\{[^}]*\}\s*", "", element.get("custom", "")).strip()]
+    for start, end in [] if min_confidence is None else line.doubtful_parts(min_confidence):
+        marks.append(f"{'unclear' if start < end else 'gap'} {{offset:{start}; length:{end - start};}}")
+    element.attrib.pop("custom", None)
+    if any(marks):
+        element.set("custom", " ".join(filter(None, marks)))
+
+
+def _add_page_xml_text(parent: etree._Element, text: str, conf: float | None) -> etree._Element:
+    element = add_child(parent, "TextEquiv")
+    if conf is not None:
+        element.set("conf", f"{conf:.4f}")
+    add_child(element, "Unicode").text = text
     return element
 
 
@@ -169,7 +198,7 @@ def _update_page_xml(root: etree._Element, page: Page) -> None:
             text.text = texts[region.get("id")]
     changed = root.find("{*}Metadata/{*}LastChange")
     if changed is not None:
-        changed.text = _now()
+        changed.text = now()
 
 
 # --- ALTO ---
@@ -185,9 +214,6 @@ def _new_alto(page: Page) -> etree._Element:
     etree.SubElement(description, tag("MeasurementUnit")).text = "pixel"
     source = etree.SubElement(description, tag("sourceImageInformation"))
     etree.SubElement(source, tag("fileName")).text = page.image
-    processing = etree.SubElement(description, tag("Processing"), ID="processing_1")
-    etree.SubElement(processing, tag("processingDateTime")).text = _now()
-    etree.SubElement(etree.SubElement(processing, tag("processingSoftware")), tag("softwareName")).text = CREATOR
     size = {"WIDTH": _number(page.width), "HEIGHT": _number(page.height)}
     layout = etree.SubElement(root, tag("Layout"))
     element = etree.SubElement(layout, tag("Page"), ID="page_1", PHYSICAL_IMG_NR="1", **size)
@@ -218,7 +244,7 @@ def _set_alto_shape(element: etree._Element, polygon: Points) -> None:
     for name, value in (("HPOS", left), ("VPOS", top), ("WIDTH", right - left), ("HEIGHT", bottom - top)):
         element.set(name, _number(value))
     if "ns-v4" in (etree.QName(element).namespace or ""):  # before, not all of these elements have a shape
-        _add_child(_add_child(element, "Shape"), "Polygon", POINTS=_alto_points(polygon))
+        add_child(add_child(element, "Shape"), "Polygon", POINTS=_alto_points(polygon))
 
 
 def _fill_alto(element: etree._Element, line: PageLine, scale: Callable[[Points], Points]) -> None:
@@ -227,9 +253,39 @@ def _fill_alto(element: etree._Element, line: PageLine, scale: Callable[[Points]
             element.remove(child)
     for number, word in enumerate(line.words, 1):
         if number > 1:
-            _add_child(element, "SP")
-        string = _add_child(element, "String", ID=_word_id(line.id, number), CONTENT=word.text)
+            add_child(element, "SP")
+        string = add_child(element, "String", ID=_word_id(line.id, number), CONTENT=word.text)
         string.set("WC", f"{word.score:.4f}")
         _set_alto_shape(string, scale(word.polygon))
     if not line.words:  # the schema wants one
-        _add_child(element, "String", CONTENT=line.text)
+        add_child(element, "String", CONTENT=line.text)
+
+
+def _mark_alto(element: etree._Element, line: PageLine, min_confidence: float | None) -> None:
+    namespace = etree.QName(element).namespace or ""
+    if min_confidence is None or "ccs-gmbh" in namespace:  # version 1 has no tags
+        return
+    strings = element.findall("{*}String")
+    if line.words:
+        doubtful = [word.score < min_confidence for word in line.words]
+    else:
+        doubtful = [bool(line.doubtful_parts(min_confidence))]
+    for string, is_doubtful in zip(strings, doubtful, strict=True):
+        if is_doubtful:
+            string.set("TAGREFS", _doubtful_tag(element.getroottree().getroot()))
+
+
+def _doubtful_tag(root: etree._Element) -> str:
+    """The ID of the tag of doubtful words, which is made where there is none."""
+    tags = root.find("{*}Tags")
+    if tags is None:
+        tags = add_child(root, "Tags")
+        root.insert(root.index(root.find("{*}Layout")), tags)
+    for tag in tags.findall("{*}OtherTag"):
+        if tag.get("LABEL") == DOUBTFUL and tag.get("TYPE") == "confidence":
+            return tag.get("ID")
+    identifier, taken = DOUBTFUL, {element.get("ID") for element in root.iter("{*}*")}
+    while identifier in taken:
+        identifier += "_"
+    add_child(tags, "OtherTag", ID=identifier, TYPE="confidence", LABEL=DOUBTFUL)
+    return identifier

@@ -13,7 +13,8 @@ from PIL import Image
 
 from htr_convtext.recognizer import Recognizer
 from htr_convtext.text_alignment import TOO_LONG, UNREADABLE, AlignedLine, align_lines, check_frames
-from processing.images import open_image
+from htr_convtext.whole_files import write_whole
+from processing.images import full_size, open_image
 
 from .alignment import Piece, differences, edits
 from .report import image_uri, write_page
@@ -37,7 +38,7 @@ class AuditedLine:
         reason: What kind of difference there is, in words.
         misfit, score, reading, reading_score, unknown: Of `AlignedLine`; `score` is that of the transcription.
         stretch: The pixel columns of the image where the transcription fits least.
-        width: Of the image, in pixels; 0 if it cannot be read.
+        width: Of the image as it is stored, in pixels; 0 if it cannot be read.
     """
 
     source: str
@@ -109,7 +110,7 @@ def _audited(source: str, split: str, index: int, row: Mapping, line: AlignedLin
         reading_score=line.reading_score,
         unknown=line.unknown,
         stretch=line.stretch,
-        width=line.image.width if line.image else 0,
+        width=full_size(line.image)[0] if line.image else 0,
     )
 
 
@@ -148,10 +149,8 @@ def write_audit(
         worst: How many lines the page shows.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "audit.jsonl", "w", encoding="utf-8") as stream:
-        for rank, line in enumerate(audited, 1):
-            stream.write(json.dumps({"rank": rank, **asdict(line)}, ensure_ascii=False) + "\n")
+    rows = ({"rank": rank, **asdict(line)} for rank, line in enumerate(audited, 1))
+    write_whole(folder / "audit.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     unreadable = [line for line in audited if line.reason == UNREADABLE]
     shown = [
         {"line": line, "image": image_uri(partial(_image_of, sets, line))}

@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 
 from htr_convtext.errors import InputError
+from htr_convtext.whole_files import write_whole
 
 from . import charts
-from .intervals import SEED, group_lines, interval, resample
+from .intervals import SEED, group_lines, resample
 from .measures import COUNTS, DEFINITIONS, to_table
-from .metrics import MORE_IS_BETTER, RATES, rates
+from .metrics import rates
+from .paired import mean_of, side_by_side
 from .predict import read_predictions
 from .report import write_page
 
@@ -80,9 +82,7 @@ def compare(runs: Sequence[Run]) -> dict:
 
     Returns:
         What `compare.json` holds: `"policy"`, `"baseline"` (the first run), `"models"`, and for each of `"sets"`, for
-        `"all"` lines and for the `"mean_of_sets"` the `"runs"`: their rates and `"intervals"`, and of each but the
-        first its `"difference"` from the first, `"difference_intervals"` over the same resamples, and `"verdict"`:
-        `"better"` or `"worse"` where the interval leaves out 0, else `"unclear"`.
+        `"all"` lines and for the `"mean_of_sets"` the `"runs"` as of `side_by_side`.
     """
     names = [run.name for run in runs]
     first = runs[0].lines
@@ -100,7 +100,7 @@ def compare(runs: Sequence[Run]) -> dict:
         sets[name] = {
             "lines": len(part),
             "resampled": {"unit": unit, "groups": groups.nunique()},
-            "runs": _side_by_side(found[-1], drawn[-1]),
+            "runs": side_by_side(found[-1], drawn[-1]),
         }
     sums, draw = counts.sum(), sum(draws)
     return {
@@ -111,39 +111,11 @@ def compare(runs: Sequence[Run]) -> dict:
         "sets": sets,
         "all": {
             "lines": len(first),
-            "runs": _side_by_side({run: rates(sums[run]) for run in names}, {run: rates(draw[run]) for run in names}),
+            "runs": side_by_side({run: rates(sums[run]) for run in names}, {run: rates(draw[run]) for run in names}),
             "line_errors": {name: _line_errors(first, table) for name, table in zip(names, tables, strict=True)},
         },
-        "mean_of_sets": {"runs": _side_by_side(_mean(found), _mean(drawn))},
+        "mean_of_sets": {"runs": side_by_side(mean_of(found), mean_of(drawn))},
     }
-
-
-def _mean(sets: list[dict]) -> dict:
-    return {run: {rate: np.mean([found[run][rate] for found in sets], axis=0) for rate in RATES} for run in sets[0]}
-
-
-def _side_by_side(found: dict[str, dict], drawn: dict[str, dict]) -> dict[str, dict]:
-    """Rates and intervals of each run, and its paired differences from the first."""
-    baseline, *others = found
-    result = {
-        run: {
-            **{rate: float(value) for rate, value in found[run].items()},
-            "intervals": {rate: interval(values) for rate, values in drawn[run].items()},
-        }
-        for run in found
-    }
-    for run in others:
-        bounds = {rate: interval(drawn[run][rate] - drawn[baseline][rate]) for rate in RATES}
-        result[run]["difference"] = {rate: float(found[run][rate] - found[baseline][rate]) for rate in RATES}
-        result[run]["difference_intervals"] = bounds
-        result[run]["verdict"] = {rate: _verdict(rate, bound) for rate, bound in bounds.items()}
-    return result
-
-
-def _verdict(rate: str, bounds: list[float]) -> str:
-    if bounds[0] <= 0 <= bounds[1]:
-        return "unclear"
-    return "better" if (bounds[0] > 0) == (rate in MORE_IS_BETTER) else "worse"
 
 
 def _line_errors(first: pd.DataFrame, other: pd.DataFrame) -> dict[str, int]:
@@ -155,9 +127,8 @@ def _line_errors(first: pd.DataFrame, other: pd.DataFrame) -> dict[str, int]:
 def write_comparison(comparison: dict, runs: Sequence[Run], folder: str | os.PathLike) -> None:
     """Writes `compare.json` and `compare.html`, which also shows the lines on which the runs differ most."""
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(comparison, indent=2, ensure_ascii=False) + "\n"
-    (folder / "compare.json").write_text(text, encoding="utf-8")
+    write_whole(folder / "compare.json", text)
 
     keys = ["source", "index"]
     tables = {run.name: run.lines.set_index(keys) for run in runs}

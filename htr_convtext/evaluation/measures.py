@@ -14,8 +14,9 @@ from htr_convtext.errors import InputError
 
 from .alignment import confusions
 from .calibration import reliability, risk_coverage
-from .intervals import RESAMPLES, SEED, group_lines, interval, resample
+from .intervals import RESAMPLES, SEED, group_lines, resample
 from .metrics import RATES, WORD_TOKENIZERS, count_lines, rates
+from .paired import mean_of, side_by_side
 from .predict import Prediction
 
 
@@ -40,6 +41,8 @@ DEFINITIONS = {
     "intervals": f"95 % percentile bootstrap, {RESAMPLES} resamples (seed {SEED}), of writers if a set names ten or "
     "more, else of pages, else of lines; within each set. Resampled lines make intervals too narrow where a few "
     "hands wrote many lines.",
+    "greedy": "The same lines read by the best class of each frame, without a search or a language model. A difference "
+    "is the rate of the reading minus that of greedy decoding, its interval over the same resamples.",
     "deletions": "Characters of the ground truth that were missed.",
     "insertions": "Characters that were read where the ground truth has nothing.",
     "outside_charset": "Characters of the ground truth that the model cannot write. The floor is the CER that remains "
@@ -93,8 +96,10 @@ def measure(predictions: Iterable[Prediction], policy: TextPolicy, charset: str 
         charset: The characters that the model knows; `None` if that cannot be told.
 
     Returns:
-        What `report.json` holds: `"policy"`, `"definitions"`, `"sets"` (for each its numbers, see `describe`) and
-        `"all"`, the same over all lines with `"mean_of_sets"` (rates and intervals).
+        What `report.json` holds: `"policy"`, `"definitions"`, `"sets"` (for each its numbers: `describe`, rates and
+        intervals) and `"all"`, the same over all lines with `"mean_of_sets"` (rates and intervals). Where the lines
+        were read greedily too, beside all rates those of that reading, `"greedy"`, and `"difference"`,
+        `"difference_intervals"` and `"verdict"` as of `side_by_side`.
 
     Raises:
         InputError: if there are no predictions.
@@ -103,32 +108,42 @@ def measure(predictions: Iterable[Prediction], policy: TextPolicy, charset: str 
     writable = writable_characters(charset, policy, lines["reference"])
     lines["outside"] = [[character for character in text if character not in writable] for text in lines["reference"]]
 
+    readings = {"text": lines[COUNTS]}
+    if lines["greedy"].notna().any():  # of an image that cannot be read there is none
+        greedy = count_lines(lines["reference"], lines["greedy"].fillna(""))
+        readings = {"greedy": greedy[COUNTS], **readings}
+    counts = pd.concat(readings, axis=1)
+
+    def rates_of(sums: pd.Series | pd.DataFrame) -> dict[str, dict]:
+        return {reading: rates(sums[reading]) for reading in readings}
+
     random = np.random.default_rng(SEED)
-    sets, draws = {}, {}
+    sets, draws, found, drawn = {}, [], [], []
     for name, part in lines.groupby("source", sort=False):
         unit, groups = group_lines(part)
-        draws[name] = resample(part[COUNTS], groups, random)
-        sets[name] = {"resampled": {"unit": unit, "groups": groups.nunique()}, **describe(part, draws[name])}
+        draws.append(resample(counts.loc[part.index], groups, random))
+        found.append(rates_of(counts.loc[part.index].sum()))
+        drawn.append(rates_of(draws[-1]))
+        sets[name] = {
+            "resampled": {"unit": unit, "groups": groups.nunique()},
+            **_rates_and_greedy(found[-1], drawn[-1]),
+            **describe(part),
+        }
     units = {numbers["resampled"]["unit"] for numbers in sets.values()}
     together = {
         "resampled": {
             "unit": units.pop() if len(units) == 1 else "mixed",
             "groups": sum(numbers["resampled"]["groups"] for numbers in sets.values()),
         },
-        **describe(lines, sum(draws.values())),
-        "mean_of_sets": mean_rates([(numbers, rates(draws[name])) for name, numbers in sets.items()]),
+        **_rates_and_greedy(rates_of(counts.sum()), rates_of(sum(draws))),
+        **describe(lines),
+        "mean_of_sets": _rates_and_greedy(mean_of(found), mean_of(drawn)),
     }
     return {"policy": asdict(policy), "definitions": DEFINITIONS, "sets": sets, "all": together}
 
 
-def describe(lines: pd.DataFrame, draws: pd.DataFrame) -> dict:
-    """
-    All numbers of some lines.
-
-    Args:
-        lines: Rows of `to_table`, with `outside`.
-        draws: Resampled sums of their `COUNTS`.
-    """
+def describe(lines: pd.DataFrame) -> dict:
+    """All numbers of some lines but their rates; rows of `to_table`, with `outside`."""
     characters, edits = int(lines["characters"].sum()), ("substitutions", "deletions", "insertions")
     outside = Counter(character for found in lines["outside"] for character in found)
     pairs = confusions(lines["pieces"])
@@ -140,8 +155,6 @@ def describe(lines: pd.DataFrame, draws: pd.DataFrame) -> dict:
         "characters": characters,
         **{edit: int(lines[edit].sum()) for edit in edits},
         "words": {name: int(lines[f"words_{name}"].sum()) for name in WORD_TOKENIZERS},
-        **{name: float(rate) for name, rate in rates(lines[COUNTS].sum()).items()},
-        "intervals": {name: interval(values) for name, values in rates(draws).items()},
         "outside_charset": {
             "characters": outside.total(),
             "floor": outside.total() / max(characters, 1),
@@ -162,12 +175,14 @@ def describe(lines: pd.DataFrame, draws: pd.DataFrame) -> dict:
     }
 
 
-def mean_rates(sets: list[tuple[dict, dict]]) -> dict:
-    """The mean of the sets' rates and its intervals, from the rates of each set and those of its resamples."""
-    return {
-        **{name: float(np.mean([numbers[name] for numbers, _ in sets])) for name in RATES},
-        "intervals": {name: interval(np.mean([drawn[name] for _, drawn in sets], axis=0)) for name in RATES},
-    }
+def _rates_and_greedy(found: dict[str, dict], drawn: dict[str, dict]) -> dict:
+    """
+    Of the reading `"text"` the rates and intervals; if there is a reading `"greedy"`, these of it, and the differences
+    of the text from it.
+    """
+    both = side_by_side(found, drawn)
+    text = both.pop("text")
+    return {**text, **both}
 
 
 def by_length(lines: pd.DataFrame) -> list[dict]:

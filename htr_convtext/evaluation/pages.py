@@ -6,10 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from htr_convtext.data.text_policy import TextPolicy
 from htr_convtext.documents import Document, Page, PageImages, PageLine, in_pixels, read_page
 from htr_convtext.errors import InputError
-from htr_convtext.recognizer import Recognizer
+from htr_convtext.reading import LineReader
 from htr_convtext.transcription import transcribe_image
 
 from .metrics import count_lines
@@ -32,6 +31,8 @@ class PageMeasure:
         characters, errors: Of the whole text, in reading order; text that the ground truth leaves out is an error.
         matched_characters, matched_errors: Of the matched lines alone.
         given_errors: Of all lines, where the lines of the ground truth are read.
+        without_text: Lines that the ground truth marks without a transcription. They are left out, as is what was
+            detected in their place.
     """
 
     lines: int
@@ -42,6 +43,7 @@ class PageMeasure:
     matched_characters: int
     matched_errors: int
     given_errors: int
+    without_text: int = 0
 
     def __add__(self, other: "PageMeasure") -> "PageMeasure":
         return PageMeasure(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
@@ -94,8 +96,12 @@ def measure_page(truth: Page, found: Page, given: Page, normalize: Callable[[str
         given: The same with the lines of `truth`.
         normalize: What all texts go through, a `TextPolicy`.
     """
-    lines = [line for line in truth.lines if line.polygon and line.text.strip()]
-    pairs = match_lines(lines, found.lines)
+    marked = [line for line in truth.lines if line.polygon]
+    lines = [line for line in marked if normalize(line.text).strip()]
+    pairs = match_lines(marked, found.lines)
+    of_unknown_text = {id(line) for true, line in pairs if not normalize(true.text).strip()}
+    detected = [line for line in found.lines if id(line) not in of_unknown_text]
+    pairs = [pair for pair in pairs if id(pair[1]) not in of_unknown_text]
     read = {line.id: "" if line.error else line.text for line in given.lines}
 
     def count(references: list[str], predictions: list[str]) -> tuple[int, int]:
@@ -106,14 +112,15 @@ def measure_page(truth: Page, found: Page, given: Page, normalize: Callable[[str
         return " ".join(filter(None, texts))
 
     text = join(line.text for line in lines)
-    characters, errors = count([text], [join(line.text for line in found.lines)])
+    characters, errors = count([text], [join(line.text for line in detected)])
     matched = count([a.text for a, _ in pairs], [b.text for _, b in pairs]) if pairs else (0, 0)
     _, given_errors = count([text], [join(read[line.id] for line in lines)])
-    return PageMeasure(len(lines), len(found.lines), len(pairs), characters, errors, *matched, given_errors)
+    left_out = len(marked) - len(lines)
+    return PageMeasure(len(lines), len(detected), len(pairs), characters, errors, *matched, given_errors, left_out)
 
 
 def measure_documents(
-    documents: Iterable[Document], recognizer: Recognizer, batch_size: int = 8
+    documents: Iterable[Document], recognizer: LineReader, batch_size: int = 8
 ) -> tuple[dict[str, PageMeasure], list[str]]:
     """
     Reads pages with ground truth, with lines that are found and with those of the ground truth, and compares them.
@@ -127,7 +134,7 @@ def measure_documents(
     Raises:
         InputError: if what finds lines is not installed.
     """
-    policy = TextPolicy.of(recognizer.processor.tokenizer)
+    policy = recognizer.text_policy
     measures: dict[str, PageMeasure] = {}
     left_out: list[str] = []
     for document in documents:

@@ -10,8 +10,9 @@ from pathlib import Path
 from datasets import Dataset
 
 from htr_convtext.data import TextPolicy, load_lines
+from htr_convtext.data.lines import transcribed_rows
 from htr_convtext.errors import InputError
-from htr_convtext.recognizer import Recognizer
+from htr_convtext.reading import LineReader
 
 from .alignment import Piece, differences
 
@@ -22,7 +23,7 @@ class Prediction:
     Ground truth and reading of one line, both through the same text policy.
 
     `source` and `index`, the name of the set and the row in it, tell which line it is. An unreadable image is read as
-    nothing, with a score of 0 and the `error`.
+    nothing, with a score of 0 and the `error`. `greedy` is what `LineReading.greedy` is.
     """
 
     source: str
@@ -34,6 +35,7 @@ class Prediction:
     page: str | None = None
     writer: str | None = None
     error: str | None = None
+    greedy: str | None = None
 
     @cached_property
     def pieces(self) -> list[Piece]:
@@ -72,17 +74,19 @@ def load_sets(sources: Iterable[str | os.PathLike], split: str) -> dict[str, Dat
 
 
 def predict_lines(
-    recognizer: Recognizer, source: str, lines: Dataset, policy: TextPolicy, batch_size: int = 16
+    recognizer: LineReader, source: str, lines: Dataset, policy: TextPolicy, batch_size: int = 16
 ) -> Iterator[Prediction]:
     """
     Reads `lines` (columns `image`, not decoded, and `text`; `page` and `writer` if known) in their order.
 
-    `index` of a prediction is the row of its line.
+    `index` of a prediction is the row of its line. Lines without a transcription are left out, with a warning.
     """
+    rows = transcribed_rows(lines, policy, source)
+    lines = lines.select(rows)
     pages = lines["page"] if "page" in lines.column_names else [None] * len(lines)
     pages = [index if page in (None, "") else str(page) for index, page in enumerate(pages)]
     readings = recognizer.read((line["image"] for line in lines), batch_size, pages)
-    for index, (line, reading) in enumerate(zip(lines, readings, strict=True)):
+    for index, line, reading in zip(rows, lines, readings, strict=True):
         page, writer = (line.get(column) for column in ("page", "writer"))
         yield Prediction(
             source=source,
@@ -94,6 +98,7 @@ def predict_lines(
             page=None if page in (None, "") else str(page),
             writer=None if writer in (None, "") else str(writer),
             error=reading.error,
+            greedy=None if reading.greedy is None else policy(reading.greedy),
         )
 
 

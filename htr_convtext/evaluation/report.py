@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from htr_convtext.errors import InputError
+from htr_convtext.whole_files import write_whole
 
 from . import charts
 from .alignment import character_name, edits, visible
@@ -72,7 +73,7 @@ def write_page(template: str, path: str | os.PathLike, **values) -> None:
         lstrip_blocks=True,
     )
     environment.filters.update(percent=percent, interval=interval, visible=visible, character_name=character_name)
-    Path(path).write_text(environment.get_template(template).render(**values), encoding="utf-8")
+    write_whole(path, environment.get_template(template).render(**values))
 
 
 def percent(share: float, signed: bool = False) -> str:

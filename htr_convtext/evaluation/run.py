@@ -1,11 +1,10 @@
 """Measuring a model on data sets: predictions, report and pictures."""
 
-import contextlib
 import json
 import os
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasets import Dataset
@@ -13,7 +12,8 @@ from PIL import Image
 
 from htr_convtext.data import TextPolicy
 from htr_convtext.errors import InputError
-from htr_convtext.recognizer import Recognizer
+from htr_convtext.reading import LineReader
+from htr_convtext.whole_files import whole_folder, write_whole
 from processing.images import open_image
 
 from .measures import measure
@@ -34,7 +34,8 @@ class Evaluation:
     Attributes:
         sets: The lines by the names of their sets.
         predictions: One for each line.
-        report: Of `measure`, with the names of the `"model"` and the `"split"`.
+        report: Of `measure`, with the names of the `"model"` and the `"split"`, and how many lines of each set were
+            left out, `"without_transcription"`.
     """
 
     sets: Mapping[str, Dataset]
@@ -60,7 +61,7 @@ class Evaluation:
 
 
 def evaluate(
-    recognizer: Recognizer,
+    recognizer: LineReader,
     sets: Mapping[str, Dataset],
     *,
     model: str = "bundled",
@@ -71,39 +72,37 @@ def evaluate(
     on_line: Callable[[Prediction], None] | None = None,
 ) -> Evaluation:
     """
-    Reads the lines of data sets and measures what was read.
+    Reads the lines of data sets and measures what was read. Lines without a transcription are left out and counted.
 
     Args:
         sets: Of `load_sets`.
         model, split: What is measured, for the report.
         policy: What ground truth and reading go through; by default the one stored with the model.
-        output: A folder for `predictions.jsonl`, which is written line by line, `report.json` and `report.html`.
+        output: A folder for `predictions.jsonl`, `report.json` and `report.html`: all of them are written, or none.
         on_line: Is called with each prediction as soon as it is there.
 
     Raises:
         InputError: if there are no lines.
     """
-    policy = policy or TextPolicy.of(recognizer.processor.tokenizer)
-    folder, predictions = Path(output) if output else None, []
-    if folder:
-        folder.mkdir(parents=True, exist_ok=True)
-        for old in ("report.json", "report.html"):  # not of these predictions, should this run be interrupted
-            (folder / old).unlink(missing_ok=True)
-    with open(folder / "predictions.jsonl", "w", encoding="utf-8") if folder else contextlib.nullcontext() as stream:
-        for name, lines in sets.items():
-            for prediction in predict_lines(recognizer, name, lines, policy, batch_size):
-                predictions.append(prediction)
-                if stream:
-                    stream.write(prediction.to_json())
-                    stream.flush()
-                if on_line:
-                    on_line(prediction)
+    policy, predictions, left_out = policy or recognizer.text_policy, [], {}
+    with whole_folder(output) if output else nullcontext() as folder:
+        with open(folder / "predictions.jsonl", "wb") if folder else nullcontext() as stream:
+            for name, lines in sets.items():
+                before = len(predictions)
+                for prediction in predict_lines(recognizer, name, lines, policy, batch_size):
+                    predictions.append(prediction)
+                    if stream:
+                        stream.write(prediction.to_json().encode(errors="backslashreplace"))
+                    if on_line:
+                        on_line(prediction)
+                left_out[name] = len(lines) - (len(predictions) - before)
 
-    charset = recognizer.family.charset(recognizer.processor)
-    report = {"model": model, "split": split, **measure(predictions, policy, charset)}
-    evaluation = Evaluation(sets, predictions, report)
-    if folder:
-        text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
-        (folder / "report.json").write_text(text, encoding="utf-8")
-        write_report(report, predictions, folder / "report.html", evaluation.image_of)
+        if not predictions:
+            raise InputError(f"There are no lines to measure; {sum(left_out.values())} have no transcription.")
+        report = {"model": model, "split": split, **measure(predictions, policy, recognizer.charset)}
+        report["without_transcription"] = left_out
+        evaluation = Evaluation(sets, predictions, report)
+        if folder:
+            write_whole(folder / "report.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+            write_report(report, predictions, folder / "report.html", evaluation.image_of)
     return evaluation

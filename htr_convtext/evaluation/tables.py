@@ -5,7 +5,10 @@ from .report import interval, percent
 
 
 def report_table(report: dict) -> str:
-    """CER and WER with 95 % intervals, lines right with and without regard to case, and 1 − NED of each set and all."""
+    """
+    CER and WER with 95 % intervals, lines right with and without regard to case, and 1 − NED of each set and all; below
+    it both rates beside those of greedy decoding, where the report has these.
+    """
     blocks = dict(report["sets"])
     if len(blocks) > 1:
         blocks["all lines"] = report["all"]
@@ -15,7 +18,25 @@ def report_table(report: dict) -> str:
         cer, wer = ([percent(numbers[rate]), interval(numbers["intervals"][rate])] for rate in ("cer", "wer_space"))
         shares = [percent(numbers[rate]) for rate in MORE_IS_BETTER]
         rows.append([name, str(numbers["lines"]), *cer, *wer, *shares])
-    return align_columns(rows, left=1)
+    tables = [align_columns(rows, left=1)]
+    if "greedy" in report["all"]:
+        tables.append(align_columns(_beside_greedy(blocks), left=1))
+    return "\n\n".join(tables)
+
+
+def _beside_greedy(blocks: dict[str, dict]) -> list[list[str]]:
+    """Both rates of greedy decoding and of the decoder in use, and what that brings."""
+    names = ("greedy {} %", "[95 %]", "{} %", "difference", "[95 %]")
+    rows = [["", *(name.format(rate) for rate in ("CER", "WER") for name in names)]]
+    for block, numbers in blocks.items():
+        row = [block]
+        for rate in ("cer", "wer_space"):
+            greedy = numbers["greedy"]
+            row += [percent(greedy[rate]), interval(greedy["intervals"][rate]), percent(numbers[rate])]
+            row += [percent(numbers["difference"][rate], signed=True)]
+            row += [interval(numbers["difference_intervals"][rate], signed=True)]
+        rows.append(row)
+    return rows
 
 
 def comparison_table(comparison: dict) -> str:

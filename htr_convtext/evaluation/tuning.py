@@ -10,7 +10,7 @@ from datasets import Dataset
 from rapidfuzz.distance import Levenshtein
 from transformers import PreTrainedTokenizerBase
 
-from htr_convtext.data import TextPolicy
+from htr_convtext.data.lines import transcribed_rows
 from htr_convtext.decoding import Decoder, Hypothesis, LanguageModels, SearchSettings
 from htr_convtext.decoding.parallel import DecodingPool
 from htr_convtext.errors import InputError
@@ -82,7 +82,7 @@ def tune(
         InputError: if the model does not read frames, a file cannot be used, or no line can be read.
     """
     processor = recognizer.processor
-    tokenizer, policy = processor.tokenizer, TextPolicy.of(processor.tokenizer)
+    tokenizer, policy = processor.tokenizer, recognizer.text_policy
     models = processor.language_models
     if files:
         settings = models.settings if models else SearchSettings()
@@ -114,13 +114,15 @@ def see_pages(
     on_line: Callable[[], None] = lambda: None,
 ) -> list[SeenPage]:
     """
-    The lines of data sets by page; a line of no page is one by itself. Unreadable ones are left out.
+    The lines of data sets by page; a line of no page is one by itself. Unreadable ones and those without
+    transcription are left out.
 
     Raises:
         InputError: if the model does not read frames, or no line can be read.
     """
-    policy, pages = TextPolicy.of(recognizer.processor.tokenizer), {}
+    policy, pages = recognizer.text_policy, {}
     for name, lines in sets.items():
+        lines = lines.select(transcribed_rows(lines, policy, name))
         seen = recognizer.see((line["image"] for line in lines), batch_size)
         for index, (line, frames) in enumerate(zip(lines, seen, strict=True)):
             on_line()

@@ -19,8 +19,9 @@ class Family(ABC):
     One model type.
 
     Besides what is here, its models offer what the trainer asks: `loss_parts`, `freeze_backbone()`, `read_ids(outputs)`
-    and the losses among their outputs; its processors `recognize` and `write_model_card`, its image processors
-    `fetch_images`, `process_image` and `visible_width`.
+    and the losses among their outputs; its processors `recognize` and `write_model_card`, where it reads frames (CTC)
+    also `decoder`, `line_frames` and `read_frames`; its image processors `fetch_images`, `process_image` and
+    `visible_width`.
     """
 
     model_type: ClassVar[str]

@@ -28,8 +28,8 @@ class VisionEncoderDecoderFamily(Family):
     """
     Image encoders with a text decoder, as [TrOCR](https://arxiv.org/abs/2109.10282) is. They are only read with.
 
-    The score of a line is the mean probability of its tokens, the one that ends it included; where in the line they
-    were seen is not known. `"beam"` searches with four beams.
+    The score of a line is the mean probability of its tokens, the one that ends it included, and 0 where nothing
+    was read; where in the line they were seen is not known. `"beam"` searches with four beams.
     """
 
     model_type = "vision-encoder-decoder"
@@ -73,7 +73,8 @@ class VisionEncoderDecoderFamily(Family):
         scores = (log_probabilities.exp() * is_text).sum(-1) / is_text.sum(-1)
         texts = processor.tokenizer.batch_decode(tokens, skip_special_tokens=True)
         return [
-            {"text": text, "score": score, "characters": []} for text, score in zip(texts, scores.tolist(), strict=True)
+            {"text": text, "score": score if text else 0.0, "characters": []}
+            for text, score in zip(texts, scores.tolist(), strict=True)
         ]
 
     def reads_frames(self, config: PreTrainedConfig) -> bool:

@@ -15,6 +15,7 @@ import numpy as np
 from processing.beam_search import SPACE
 
 from ..errors import InputError
+from ..whole_files import write_whole
 from .ngrams import Level, NGramModel
 from .vocabulary import Vocabulary, word_hash
 
@@ -72,13 +73,7 @@ def write_model(model: NGramModel, path: str | os.PathLike) -> None:
         content.append(part.ljust(size, b"\0"))
     content.append(b"".join(word.encode() + b"\0" for word in vocabulary.words))
 
-    path = Path(path)
-    unfinished = path.with_name(path.name + ".part")
-    try:
-        unfinished.write_bytes(b"".join(content))
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_whole(path, b"".join(content))
 
 
 def read_model(path: str | os.PathLike) -> NGramModel:

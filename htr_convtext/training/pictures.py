@@ -13,6 +13,7 @@ from transformers import (
 from transformers.integrations import TensorBoardCallback
 
 from htr_convtext.evaluation.pictures import draw_samples
+from htr_convtext.whole_files import whole_file
 from processing.images import open_image
 
 
@@ -67,7 +68,8 @@ class TrainingPictures(TrainerCallback):
         samples = draw_samples(images, self.lines["text"], readings)
         figures = {"curves": draw_curves(state.log_history), "samples": samples}
         for name, figure in figures.items():
-            figure.savefig(Path(args.output_dir) / f"{name}.png", dpi=100)
+            with whole_file(Path(args.output_dir) / f"{name}.png") as file:
+                figure.savefig(file, dpi=100, format="png")
         for callback in self.trainer.callback_handler.callbacks:
             if isinstance(callback, TensorBoardCallback) and callback.tb_writer is not None:
                 callback.tb_writer.add_figure("samples", figures["samples"], state.global_step)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,11 +19,14 @@ from htr_convtext.data import (
     preview_augmentations,
     select_trainable,
 )
+from htr_convtext.data.items import counted
 from htr_convtext.data.sampler import source_shares
 from htr_convtext.errors import InputError
 from htr_convtext.families import family_of
 from htr_convtext.loading import find_model
 from htr_convtext.model_card import ModelFacts, SetResult
+from htr_convtext.whole_files import whole_folder
+from processing.decoding_files import FILE as DECODING
 from processing.images import open_image
 
 from .arguments import METRICS, LineTrainingArguments, ModelArguments, parse_weights
@@ -176,9 +180,9 @@ def usable_lines(
         max_characters=arguments.max_characters,
     )
     log = logger.warning if left_out else logger.info
-    log("%s: %d of %d lines; left out: %s", split, len(usable), len(lines), dict(left_out) or "none")
+    log("%s: %d of %d lines; left out: %s", split, len(usable), len(lines), counted(left_out) or "none")
     if not len(usable):
-        raise InputError(f"no line of the {split} split can be used: {dict(left_out)}")
+        raise InputError(f"no line of the {split} split can be used: {counted(left_out)}.")
     return usable
 
 
@@ -228,9 +232,11 @@ def finish(outcome: Outcome) -> Path:
     """Saves the model that a run came to as a folder with its card, `best` in its output folder."""
     trainer = outcome.trainer
     folder = Path(trainer.args.output_dir) / "best"
-    if trainer.is_world_process_zero():
-        trainer.processing_class.write_model_card(folder, trainer.model, facts_of(outcome))
-    trainer.save_model(str(folder))
+    is_writer = trainer.is_world_process_zero()
+    with whole_folder(folder, stale=[DECODING]) if is_writer else nullcontext(folder) as place:
+        trainer.save_model(str(place))
+        if is_writer:
+            trainer.processing_class.write_model_card(folder, trainer.model, facts_of(outcome))
     logger.info("The best model is in %s; `htr export` makes a folder to share of it.", folder)
     return folder
 

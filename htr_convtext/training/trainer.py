@@ -26,6 +26,7 @@ from transformers.trainer_utils import EvalLoopOutput, TrainOutput
 from htr_convtext.data import SimilarWidthSampler
 from htr_convtext.evaluation import error_rates
 from htr_convtext.loading import load_weights, quiet_loading
+from htr_convtext.whole_files import disk_errors
 
 from .arguments import ADADELTA, METRICS, LineTrainingArguments, parse_weights
 from .averaging import WeightAverage
@@ -295,6 +296,10 @@ class LineTrainer(Trainer):
             super().save_model(output_dir, *args, **kwargs)
         if self.average is not None and self.is_in_train and self.args.should_save:
             self.average.save(output_dir or self.args.output_dir)
+
+    def _save_checkpoint(self, *args, **kwargs) -> None:
+        with disk_errors(self.args.output_dir):
+            super()._save_checkpoint(*args, **kwargs)
 
     def load_finished(self, checkpoint: str) -> None:
         """

@@ -6,5 +6,8 @@ from .output_plan import open_documents as open_documents
 from .pages import corrected as corrected
 from .pages import transcribe as transcribe
 from .pages import transcribe_image as transcribe_image
+from .pages import with_expected_cer as with_expected_cer
 from .segmentation import Segmenter as Segmenter
 from .segmentation import TextDetector as TextDetector
+from .summary import PageToCheck as PageToCheck
+from .summary import ReadingSummary as ReadingSummary

@@ -1,6 +1,5 @@
 """The pages of many documents, read and written one after the other, going on where it stopped."""
 
-import errno
 import logging
 import os
 from collections.abc import Iterator
@@ -10,17 +9,19 @@ from itertools import chain
 from PIL import Image
 
 from htr_convtext.documents.files import Document
-from htr_convtext.documents.formats import format_pages, write_whole
+from htr_convtext.documents.formats import format_pages
 from htr_convtext.documents.page import Page
 from htr_convtext.documents.xml_reader import read_page
 from htr_convtext.errors import InputError
-from htr_convtext.recognizer import Recognizer
+from htr_convtext.reading import LineReader
+from htr_convtext.whole_files import NO_ROOM, write_whole
 
 from .hooks import JobHooks
 from .kept_pages import KeptPages
 from .output_plan import Output, OutputPlan
 from .pages import transcribe_image
 from .segmentation import Segmenter, default_segmenter
+from .summary import ReadingSummary
 
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,10 @@ class TranscriptionJob:
         batch_size: Lines that are read at once.
         hooks: Are told what happens; by default messages are logged.
 
+    Attributes:
+        counts: What was done so far.
+        summary: What is to be said of the pages that were read, or kept from an earlier job.
+
     Raises:
         InputError: if the default segmenter is not installed.
     """
@@ -64,7 +69,7 @@ class TranscriptionJob:
     def __init__(
         self,
         plan: OutputPlan,
-        recognizer: Recognizer,
+        recognizer: LineReader,
         segmenter: Segmenter | None = None,
         batch_size: int = 8,
         hooks: JobHooks | None = None,
@@ -78,6 +83,7 @@ class TranscriptionJob:
         self.batch_size = batch_size
         self.hooks = hooks or JobHooks()
         self.counts = JobCounts()
+        self.summary = ReadingSummary(recognizer.calibration)
         self._passed = 0
 
     def run(self) -> JobCounts:
@@ -85,7 +91,7 @@ class TranscriptionJob:
         Does what is planned. Whatever is wrong with a page or document is told and counted, and the others are done.
 
         Raises:
-            OSError: if the disk is full.
+            OSError: if the disk is full or read-only.
         """
         for error in self.plan.errors:
             self._fail(error)
@@ -108,7 +114,7 @@ class TranscriptionJob:
         """Reads and writes the pages of an output, unless it is there."""
         target, kept = output.target, None
         if target and len(output.indices) > 1:
-            kept = KeptPages(target, self.recognizer.source, self.recognizer.decoder_name)
+            kept = KeptPages(target, self.recognizer.provenance)
             if self.plan.overwrite:
                 kept.clear()
         is_whole = target and target.exists() and not (kept and kept.folder.exists())
@@ -128,11 +134,11 @@ class TranscriptionJob:
             first = next(pages, None)
             if first is None:
                 return
-            content = format_pages(chain([first], pages), self.plan.output_format)
+            content = format_pages(chain([first], pages), self.plan.output_format, self.plan.min_confidence)
             if target and (kept is None or kept.are_newer()):  # else it may have been corrected since
                 write_whole(target, content)
         except Exception as error:  # lxml and reportlab raise anything on texts that a file of theirs cannot have
-            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            if isinstance(error, OSError) and error.errno in NO_ROOM:
                 raise
             self._fail(f"{target or output.document.image}: {error or type(error).__name__}", error)
             return
@@ -171,6 +177,7 @@ class TranscriptionJob:
                 self.counts.done_before += 1
             elif kept:
                 kept.put(page)
+            self.summary.add(str(output.source) if len(output.images) == 1 else name, page)
             yield page, image
 
     def _transcribe(self, document: Document, layout: Page | None, image: Image.Image, name: str) -> Page:

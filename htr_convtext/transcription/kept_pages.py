@@ -5,9 +5,10 @@ import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from htr_convtext.documents.formats import write_whole
 from htr_convtext.documents.page import Page, PageLine, Region, Word
-from htr_convtext.reading import Character
+from htr_convtext.reading import Character, Provenance
+from htr_convtext.whole_files import write_whole
+from processing.confidence import ExpectedCER, LineConfidence
 
 
 class KeptPages:
@@ -15,25 +16,25 @@ class KeptPages:
     A folder beside an output file, called as it with `.pages`, with a JSON file for each page that was read.
 
     Args:
-        model, decoder: What reads the pages; one that others read is not taken.
+        provenance: What reads the pages; one that others read is not taken.
     """
 
-    def __init__(self, target: Path, model: str | None, decoder: str = "greedy"):
+    def __init__(self, target: Path, provenance: Provenance):
         self.target = target
         self.folder = target.with_name(target.name + ".pages")
-        self.reader = {"model": model, "decoder": decoder}
+        self.provenance = provenance
 
     def get(self, number: int, newer_than: Path) -> Page | None:
         """The page of this number, unless another reader read it, or `newer_than`, its document, has changed."""
         file = self._file(number)
         if not file.exists() or file.stat().st_mtime < newer_than.stat().st_mtime:
             return None
-        content = json.loads(file.read_text(encoding="utf-8"))
-        page = content.pop("page")
-        return page_from_dict(page) if {"decoder": "greedy"} | content == self.reader else None
+        page = json.loads(file.read_text(encoding="utf-8"))
+        # One that an earlier version of this program kept says no `provenance` of its own.
+        return page_from_dict(page) if page.get("provenance") == asdict(self.provenance) else None
 
     def put(self, page: Page) -> None:
-        content = {**self.reader, "page": asdict(replace(page, source=None))}
+        content = asdict(replace(page, source=None))
         write_whole(self._file(page.number), json.dumps(content, ensure_ascii=False).encode())
 
     def are_newer(self) -> bool:
@@ -59,9 +60,14 @@ def page_from_dict(page: dict) -> Page:
     def line(values: dict) -> PageLine:
         words = [Word(**with_points(word)) for word in values["words"]]
         characters = [Character(**character) for character in values["characters"]]
-        return PageLine(**with_points(values) | {"words": words, "characters": characters})
+        confidence = values["confidence"] and LineConfidence(
+            **values["confidence"] | {name: tuple(values["confidence"][name]) for name in ("characters", "words")}
+        )
+        return PageLine(**with_points(values) | {"words": words, "characters": characters, "confidence": confidence})
 
     regions = [
         Region(**with_points(region) | {"lines": list(map(line, region["lines"]))}) for region in page["regions"]
     ]
-    return Page(**page | {"regions": regions})
+    provenance = page["provenance"] and Provenance(**page["provenance"])
+    expected = page["expected_cer"] and ExpectedCER(**page["expected_cer"])
+    return Page(**page | {"regions": regions, "provenance": provenance, "expected_cer": expected})

@@ -46,6 +46,7 @@ class OutputPlan:
         output_format: Of `SUFFIXES`.
         folder: Where it is written; `None` for the terminal.
         overwrite: Whether what is written already is done again.
+        min_confidence: What is less sure is marked (`format_pages`); by default nothing is.
     """
 
     outputs: list[Output]
@@ -53,6 +54,7 @@ class OutputPlan:
     folder: Path | None = None
     overwrite: bool = False
     errors: list[str] = field(default_factory=list)
+    min_confidence: float | None = None
 
     @property
     def page_count(self) -> int:
@@ -80,6 +82,7 @@ def open_documents(
     folder: str | os.PathLike | None = None,
     overwrite: bool = False,
     use_layout: bool = True,
+    min_confidence: float | None = None,
 ) -> OutputPlan:
     """
     What is to be done to transcribe files, and all pages in folders and below.
@@ -89,6 +92,7 @@ def open_documents(
         folder: Where to write; it is made. What lies in it is not taken for pages.
         overwrite: Whether to do again what is written already.
         use_layout: Whether to take the lines of PAGE-XML and ALTO files, or to find them there too.
+        min_confidence: Marks what is less sure (`format_pages`).
 
     Raises:
         InputError: if there are no pages, the format needs what is not installed, or as `plan_outputs`.
@@ -114,7 +118,7 @@ def open_documents(
     except ModuleNotFoundError as error:
         raise InputError(str(error)) from None
     outputs = plan_outputs(opened, folder, output_format, overwrite)
-    return OutputPlan(outputs, output_format, folder, overwrite, [*unusable, *errors])
+    return OutputPlan(outputs, output_format, folder, overwrite, [*unusable, *errors], min_confidence)
 
 
 def plan_outputs(

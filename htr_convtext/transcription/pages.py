@@ -4,7 +4,7 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import groupby, repeat
+from itertools import repeat
 
 from PIL import Image
 
@@ -13,8 +13,9 @@ from htr_convtext.documents.layout import in_pixels, scaled
 from htr_convtext.documents.page import Page, PageLine, Word
 from htr_convtext.documents.page_images import PageImages
 from htr_convtext.errors import InputError
-from htr_convtext.reading import Character, LineReading
-from htr_convtext.recognizer import Recognizer, load_recognizer
+from htr_convtext.reading import Character, LineReader, LineReading, certain
+from htr_convtext.recognizer import load_recognizer
+from processing.confidence import Calibration
 from processing.images import full_size
 
 from .segmentation import Segmenter, default_segmenter
@@ -25,7 +26,7 @@ EMPTY = Image.new("L", (1, 1))
 
 def transcribe(
     path: str | os.PathLike,
-    recognizer: Recognizer | None = None,
+    recognizer: LineReader | None = None,
     layout: Page | None = None,
     segmenter: Segmenter | None = None,
     number: int = 1,
@@ -55,7 +56,7 @@ def transcribe(
 
 def transcribe_image(
     image: Image.Image,
-    recognizer: Recognizer | None = None,
+    recognizer: LineReader | None = None,
     layout: Page | None = None,
     segmenter: Segmenter | None = None,
     batch_size: int = 8,
@@ -84,36 +85,44 @@ def transcribe_image(
         index, cut = cuts.popleft()
         lines[index] = with_reading(lines[index], cut, reading)
     width, height = full_size(image)
-    page = replace(layout.with_lines(lines), width=width, height=height)
-    return page if (width, height) == image.size else scaled(page, width / image.width, height / image.height)
+    page = replace(layout.with_lines(lines), width=width, height=height, provenance=recognizer.provenance)
+    if (width, height) != image.size:
+        page = scaled(page, width / image.width, height / image.height)
+    return with_expected_cer(page, recognizer.calibration)
 
 
 def with_reading(line: PageLine, cut: LineCut, reading: LineReading) -> PageLine:
     """A line with what was read in its cut, and its words on the page."""
-    characters = list(reading.characters)
-    words = _words(reading.text, characters, cut)
-    return replace(line, text=reading.text, score=reading.score, characters=characters, words=words, error=None)
+    return replace(
+        line,
+        text=reading.text,
+        score=reading.score,
+        words=_words(reading, cut),
+        characters=list(reading.characters),
+        error=None,
+        confidence=reading.confidence,
+    )
 
 
-def _words(text: str, characters: list[Character], cut: LineCut) -> list[Word]:
-    """
-    Words with their polygons. CTC sees a letter in few columns, so a word reaches on, but not to its neighbours.
+def with_expected_cer(page: Page, calibration: Calibration | None) -> Page:
+    """A page with the CER to expect of its lines, if what read them is calibrated, and any were read."""
+    lines = [line.confidence for line in page.lines if line.confidence is not None]
+    expected = calibration.expected_cer(lines) if calibration is not None and lines else None
+    return replace(page, expected_cer=expected)
 
-    Args:
-        text: Of the line, in which accents that were read apart from their letters are composed with them.
-    """
-    groups = [list(letters) for is_space, letters in groupby(characters, lambda c: c.char.isspace()) if not is_space]
-    if not groups:
+
+def _words(reading: LineReading, cut: LineCut) -> list[Word]:
+    """Words with their polygons. CTC sees a letter in few columns, so a word reaches on, but not to its neighbours."""
+    if not reading.words:
         return []
-    reach = cut.width / len(characters) / 2
-    ends = [-reach, *(group[-1].end for group in groups)]
-    starts = [*(group[0].start for group in groups), cut.width + reach]
+    reach = cut.width / len(reading.characters) / 2
+    ends = [-reach, *(word.end for word in reading.words)]
+    starts = [*(word.start for word in reading.words), cut.width + reach]
     borders = [(end + start) / 2 for end, start in zip(ends, starts, strict=True)]
     words = []
-    for word, letters, left, right in zip(text.split(), groups, borders[:-1], borders[1:], strict=True):
-        outline = cut.to_page(max(left, letters[0].start - reach), min(right, letters[-1].end + reach))
-        score = sum(letter.score for letter in letters) / len(letters)
-        words.append(Word(word, score, outline))
+    for word, left, right in zip(reading.words, borders[:-1], borders[1:], strict=True):
+        outline = cut.to_page(max(left, word.start - reach), min(right, word.end + reach))
+        words.append(Word(word.char, word.score, outline))
     return words
 
 
@@ -123,6 +132,5 @@ def corrected(line: PageLine, text: str, cut: LineCut) -> PageLine:
     end = line.characters[-1].end if line.characters else float(cut.width)
     step = (end - start) / max(1, len(text))
     places = [start + step * index for index in range(len(text))]
-    characters = [Character(char, 1.0, place, place + step) for char, place in zip(text, places, strict=True)]
-    read = {"text": text, "score": 1.0, "characters": characters}
-    return replace(line, **read, words=_words(text, characters, cut), error=None)
+    characters = tuple(Character(char, 1.0, place, place + step) for char, place in zip(text, places, strict=True))
+    return with_reading(line, cut, LineReading(text, 1.0, characters, certain(text)))

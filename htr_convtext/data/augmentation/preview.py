@@ -8,6 +8,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from htr_convtext.errors import InputError
+from htr_convtext.whole_files import write_picture
 from processing.images import to_grey
 
 from .line_augmentation import LineAugmentation
@@ -68,7 +69,7 @@ def preview_augmentations(
         for column, cell in enumerate(cells):
             picture.paste(cell, (GAP + column * cell_width, top + LABEL_HEIGHT))
         top += row_height
-    picture.save(path)
+    write_picture(picture, path)
 
 
 def line_tensor(image: torch.Tensor | Image.Image) -> torch.Tensor:

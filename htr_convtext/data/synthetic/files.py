@@ -2,7 +2,7 @@
 
 import io
 import os
-import tempfile
+import shutil
 from pathlib import Path
 
 from datasets import Image
@@ -10,6 +10,7 @@ from PIL import Image as PILImage
 from PIL import ImageDraw
 
 from htr_convtext.errors import InputError
+from htr_convtext.whole_files import whole_folder
 
 from .lines import synthetic_lines
 from .renderer import LineRenderer
@@ -59,7 +60,8 @@ def write_lines(
     num_proc: int | None = None,
 ) -> None:
     """
-    Writes lines as `<split>-00000-of-00001.parquet`.
+    Writes lines as `<split>-00000-of-00001.parquet`, which is there whole or not at all. What a killed run left in the
+    folder, hidden, is removed.
 
     Args:
         texts, num_lines, seed, renderer, num_proc: As for `synthetic_lines`.
@@ -71,10 +73,11 @@ def write_lines(
     output = Path(output)
     if next(output.glob(f"{split}-*.parquet"), None):
         raise InputError(f"{output}: there are {split} lines already; give another folder.")
-    output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output, prefix=".") as cache:
-        lines = synthetic_lines(texts, num_lines, seed, renderer, num_proc=num_proc, cache_dir=cache)
+    with whole_folder(output, split) as folder:
+        cache = folder / "cache"
+        lines = synthetic_lines(texts, num_lines, seed, renderer, num_proc=num_proc, cache_dir=str(cache))
         # `load_lines` names the source of a line after its folder.
         lines = lines.remove_columns("source").cast_column("image", Image())
-        lines.to_parquet(output / f"{split}-00000-of-00001.parquet")
+        lines.to_parquet(folder / f"{split}-00000-of-00001.parquet")
         del lines
+        shutil.rmtree(cache)
