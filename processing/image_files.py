@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import errno
 import io
 import math
 import os
@@ -20,7 +21,7 @@ FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP", "GIF", "JPEG2000", "PPM"
 DOWNLOAD_TIMEOUT = 60  # seconds
 MAX_DOWNLOAD = 200_000_000  # bytes
 MAX_DECODING = 1_200_000_000  # bytes of memory that decoding an image may take
-LONGEST_NAME = 255  # characters; a longer text is no file name, and is not repeated in messages
+LONGEST_NAME = 255  # characters; a longer text that is no path of a file is not repeated in messages
 
 
 def readable_formats() -> tuple[str, ...]:
@@ -43,8 +44,9 @@ def name_of(source: Any) -> str:
         source = source.get("path")
     if isinstance(source, os.PathLike):
         return os.fspath(source)
-    is_name = isinstance(source, str) and not source.startswith("data:") and 0 < len(source) <= LONGEST_NAME
-    return source if is_name else unnamed
+    if not source or not isinstance(source, str) or source.startswith("data:"):
+        return unnamed
+    return source if len(source) <= LONGEST_NAME or os.path.exists(source) else unnamed
 
 
 def is_address(source: str | os.PathLike) -> bool:
@@ -188,7 +190,7 @@ def _handle(source: Any) -> Iterator[BinaryIO]:
         source = _download(source)
     elif isinstance(source, str) and source.startswith("data:"):
         source = base64.b64decode(source.partition(",")[2])
-    elif isinstance(source, str) and (len(source) > LONGEST_NAME or not _exists(source)):
+    elif isinstance(source, str) and not _exists(source):
         source = _from_base64(source)
     if isinstance(source, (bytes, bytearray, memoryview)):
         yield io.BytesIO(source)
@@ -204,6 +206,10 @@ def _exists(path: str) -> bool:
         os.stat(path)
     except (FileNotFoundError, NotADirectoryError, ValueError):  # the last for a NUL in it
         return False
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return False
+        raise
     return True
 
 

@@ -99,6 +99,17 @@ def test_pipes_are_not_waited_for(tmp_path):
             opening(tmp_path / "pipe.png")
 
 
+def test_a_file_deep_in_folders(tmp_path):
+    folder = tmp_path.joinpath(*["a" * 60] * 5)
+    folder.mkdir(parents=True)
+    stripes().save(folder / "line.png")
+    for source in (str(folder / "line.png"), {"bytes": None, "path": str(folder / "line.png")}):
+        assert open_image(source).size == (60, 40)
+    (folder / "line.png").write_bytes(b"")
+    with pytest.raises(InputError, match=r"a/line\.png: not an image"):
+        open_image(str(folder / "line.png"))
+
+
 def test_what_pipelines_of_transformers_take(pipe, tmp_path):
     line = draw_line("abc")
     line.save(tmp_path / "line.png")
