@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 from types import ModuleType
 
 import numpy as np
@@ -48,8 +49,8 @@ class CharacterLanguageModel:
             raise InputError(f"{path}: the language model cannot be read. ({error})") from None
 
     def __reduce__(self) -> tuple:
-        """To other processes, and copies, the file is opened anew."""
-        return type(self), (self.path, self.characters)
+        """Another process opens the file, once however often it is sent there."""
+        return _opened, (os.fspath(self.path), tuple(self.characters))
 
     def log_probability(self, ids: Sequence[int]) -> float:
         """Natural logarithm of the probability of a line, its end included."""
@@ -58,6 +59,11 @@ class CharacterLanguageModel:
             state, score = self.kenlm.score(state, index)
             total += score
         return math.log(10) * (total + self.kenlm.finish(state)[1])
+
+
+@lru_cache(maxsize=16)
+def _opened(path: str, characters: tuple[str, ...]) -> CharacterLanguageModel:
+    return CharacterLanguageModel(path, characters)
 
 
 class BeamSearch:
