@@ -310,7 +310,7 @@ def test_train_resume_evaluate_and_export(tmp_path, caplog):
 
     with caplog.at_level("INFO"):
         train(tmp_path / "whole")
-    assert "train: 7 of 8 lines; left out: {'more than 25 characters': 1}" in caplog.text
+    assert "train: 7 of 8 lines; left out: 1 × more than 25 characters" in caplog.text
     assert "charset: 30 characters" in caplog.text
     shutil.copytree(tmp_path / "whole" / "checkpoint-2", tmp_path / "stopped" / "checkpoint-2")
     train(tmp_path / "stopped", "--resume_from_checkpoint", "True")

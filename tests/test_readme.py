@@ -41,7 +41,7 @@ def test_python_snippets_run_in_their_order(tmp_path):
 
 def test_the_guide_for_python_runs(tmp_path):
     snippets = blocks("python", (ROOT / "docs" / "python.md").read_text(encoding="utf-8"))
-    assert len(snippets) == 9
+    assert len(snippets) == 10
     printed = run_python("\n".join(snippets), tmp_path)
     assert "Le marché ouvre à sept heures" in printed
     assert "README.md: there is no such file" in printed  # in the folder of the test

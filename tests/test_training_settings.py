@@ -196,7 +196,7 @@ def test_lines_are_left_out_in_new_and_resumed_runs(tmp_path, model_folder, capl
         "--per_device_train_batch_size", 2, "--report_to", "none", "--unknown_characters", "leave_out",
         "--max_characters", 8,
     ]  # fmt: skip
-    said = "8 of 10 lines; left out: {'unknown character': 1, 'more than 8 characters': 1}"
+    said = "8 of 10 lines; left out: 1 × unknown character, 1 × more than 8 characters"
     for name, start in (("new", ["--height", 16]), ("on", ["--model", model_folder])):
         run = [*common, *start, "--output_dir", tmp_path / name]
         for steps in (1, 2):
