@@ -17,13 +17,16 @@ from htr_convtext.evaluation import (
     compare,
     comparison_table,
     error_rates,
+    evaluate,
     load_runs,
+    load_sets,
     measure,
     read_predictions,
     write_comparison,
     write_report,
 )
 from htr_convtext.evaluation.metrics import RATES
+from htr_convtext.recognizer import load_recognizer
 from tests.helpers import CHARSET, call_script, predictions, write_image_folder
 
 
@@ -105,6 +108,24 @@ def test_report_page_has_greedy_figures_beside_the_others(tmp_path):
     assert cells[-6:-3] == ["18.75", "6.25", "-12.50"]  # the mean of the sets
     assert "<br>greedy 30.00" in text  # of all lines
     assert "xxcd" not in text  # pictures and worst lines are of the decoder in use
+
+
+def test_reports_tell_what_was_to_be_expected_of_a_calibrated_model(calibrated_folder, model_folder, tmp_path):
+    write_image_folder(tmp_path / "data", "test", ["some words", "more", "a third"])
+    calibrated, other = (load_recognizer(folder, "cpu", "greedy") for folder in (calibrated_folder, model_folder))
+    sets = load_sets([tmp_path / "data"], "test")
+    (found,) = evaluate(calibrated, sets, output=tmp_path / "out").report["sets"].values()
+    lines = [reading.confidence for reading in calibrated.read(line["image"] for line in sets["data"])]
+    expected = calibrated.calibration.expected_cer(lines, range(3))  # each line a page
+    assert found["expected_cer"]["cer"] == pytest.approx(expected.cer, rel=1e-4)
+    assert found["expected_cer"]["high"] == pytest.approx(expected.high, rel=1e-4)
+    kept = read_predictions(tmp_path / "out")
+    assert [line.confidence.errors for line in kept] == pytest.approx([line.errors for line in lines], rel=1e-4)
+    assert f"<td>{100 * expected.cer:.2f}<small" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+    (found,) = evaluate(other, sets, output=tmp_path / "out").report["sets"].values()
+    assert "expected_cer" not in found
+    assert "without ground truth" not in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
 # --- comparisons ---

@@ -43,6 +43,8 @@ DEFINITIONS = {
     "hands wrote many lines.",
     "greedy": "The same lines read by the best class of each frame, without a search or a language model. A difference "
     "is the rate of the reading minus that of greedy decoding, its interval over the same resamples.",
+    "expected_cer": "The CER that the confidences of the reading let expect, without the ground truth, and the bounds "
+    "between which it is with the probability level.",
     "deletions": "Characters of the ground truth that were missed.",
     "insertions": "Characters that were read where the ground truth has nothing.",
     "outside_charset": "Characters of the ground truth that the model cannot write. The floor is the CER that remains "

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from htr_convtext.data import TextPolicy, load_lines
 from htr_convtext.data.lines import transcribed_rows
 from htr_convtext.errors import InputError
 from htr_convtext.reading import LineReader
+from processing.confidence import LineConfidence
 
 from .alignment import Piece, differences
 
@@ -23,7 +24,8 @@ class Prediction:
     Ground truth and reading of one line, both through the same text policy.
 
     `source` and `index`, the name of the set and the row in it, tell which line it is. An unreadable image is read as
-    nothing, with a score of 0 and the `error`. `greedy` is what `LineReading.greedy` is.
+    nothing, with a score of 0 and the `error`. `greedy` is what `LineReading.greedy` is, and `confidence` likewise, but
+    without its characters and words.
     """
 
     source: str
@@ -36,6 +38,7 @@ class Prediction:
     writer: str | None = None
     error: str | None = None
     greedy: str | None = None
+    confidence: LineConfidence | None = None
 
     @cached_property
     def pieces(self) -> list[Piece]:
@@ -99,6 +102,7 @@ def predict_lines(
             writer=None if writer in (None, "") else str(writer),
             error=reading.error,
             greedy=None if reading.greedy is None else policy(reading.greedy),
+            confidence=reading.confidence and replace(reading.confidence, characters=(), words=()),
         )
 
 
@@ -112,8 +116,14 @@ def read_predictions(folder: str | os.PathLike) -> list[Prediction]:
     path = Path(folder) / "predictions.jsonl"
     try:
         rows = path.read_text(encoding="utf-8").split("\n")
-        return [Prediction(**json.loads(row)) for row in rows if row]
+        return [_from_json(row) for row in rows if row]
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; give folders written by evaluate with --output.") from None
     except (ValueError, TypeError) as error:
         raise InputError(f"{path}: not predictions of evaluate, or an interrupted run. ({error})") from None
+
+
+def _from_json(row: str) -> Prediction:
+    values = json.loads(row)
+    confidence = values.pop("confidence", None)  # of reports before it there is none
+    return Prediction(**values, confidence=confidence and LineConfidence(**confidence))

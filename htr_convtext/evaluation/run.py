@@ -2,9 +2,9 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from datasets import Dataset
@@ -14,6 +14,7 @@ from htr_convtext.data import TextPolicy
 from htr_convtext.errors import InputError
 from htr_convtext.reading import LineReader
 from htr_convtext.whole_files import whole_folder, write_whole
+from processing.confidence import Calibration, ExpectedCER
 from processing.images import open_image
 
 from .measures import measure
@@ -101,8 +102,25 @@ def evaluate(
             raise InputError(f"There are no lines to measure; {sum(left_out.values())} have no transcription.")
         report = {"model": model, "split": split, **measure(predictions, policy, recognizer.charset)}
         report["without_transcription"] = left_out
+        if recognizer.calibration is not None:
+            for name, expected in expected_cers(predictions, recognizer.calibration).items():
+                report["sets"][name]["expected_cer"] = asdict(expected)
         evaluation = Evaluation(sets, predictions, report)
         if folder:
             write_whole(folder / "report.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
             write_report(report, predictions, folder / "report.html", evaluation.image_of)
     return evaluation
+
+
+def expected_cers(predictions: Iterable[Prediction], calibration: Calibration) -> dict[str, ExpectedCER]:
+    """The CER to expect of each set without its ground truth; a line of no page is one by itself."""
+    sets: dict[str, list[Prediction]] = {}
+    for line in predictions:
+        if line.confidence is not None:
+            sets.setdefault(line.source, []).append(line)
+    return {
+        name: calibration.expected_cer(
+            [line.confidence for line in lines], [(line.page, None if line.page else line.index) for line in lines]
+        )
+        for name, lines in sets.items()
+    }
