@@ -47,6 +47,8 @@ def disk_error(error: BaseException, path: str | os.PathLike) -> OSError | None:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError):
+            if cause.filename2 is not None and cause.errno in NO_ROOM:  # copying names what it reads, too
+                return OSError(cause.errno, os.strerror(cause.errno), cause.filename2)
             if cause.filename is not None or cause.errno is None:
                 return cause
             return OSError(cause.errno, os.strerror(cause.errno), os.fspath(path))

@@ -111,6 +111,7 @@ def generation_error() -> DatasetGenerationError:
     [
         (OSError(errno.ENOSPC, "x"), "[Errno 28] No space left on device: 'f'"),
         (FileNotFoundError(errno.ENOENT, "x", "g"), "[Errno 2] x: 'g'"),
+        (OSError(errno.ENOSPC, "x", "read", None, "g"), "[Errno 28] No space left on device: 'g'"),
         (SafetensorError("I/O error: No space left on device (os error 28)"),
          "[Errno 28] No space left on device: 'f'"),
         (RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0"),
