@@ -13,7 +13,7 @@ from PIL import Image
 from transformers import PreTrainedModel, ProcessorMixin
 
 from processing.confidence import Calibration
-from processing.ctc import LineFrames, decode_page
+from processing.ctc import LineFrames
 from processing.image_files import readable_suffixes
 from processing.images import full_size
 from processing.language_models import decoder_name
@@ -21,6 +21,7 @@ from processing.model_facts import ModelFacts
 
 from .data.text_policy import TextPolicy
 from .decoding import Decoder, LanguageModels, SearchSettings, decode_greedily
+from .decoding.parallel import DecodingPool
 from .errors import InputError
 from .export import write_folder
 from .families import family_of
@@ -42,6 +43,8 @@ class Recognizer:
             (`Family.decoder`). By default the last where the model has one, else greedy.
         language: Of several language models the one to use, by its name; by default each line has the one that fits.
         source: Where the model comes from, a folder or Hub id; by default what transformers knows of that.
+        processes: That decode. Searches hold the lock of the interpreter, so one process is too slow for a network on
+            an accelerator; a program that asks for more must guard its start (`if __name__ == "__main__":`).
 
     Attributes:
         source, decoder_name: What reads, by name (`lm: fr` with a given language); of a model that was never saved the
@@ -59,6 +62,7 @@ class Recognizer:
         decoder: str | Decoder | None = None,
         language: str | None = None,
         source: str | None = None,
+        processes: int = 1,
     ):
         if device is None:
             device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
@@ -76,6 +80,8 @@ class Recognizer:
         if language is not None:
             self.decoder_name += f": {language}"
         self.source = source or model.name_or_path or None
+        # What is greedy takes less time than to send it to another process.
+        self._pool = DecodingPool(1 if self.decoder is decode_greedily else processes)
 
     @property
     def text_policy(self) -> TextPolicy:
@@ -140,6 +146,10 @@ class Recognizer:
             frames = dict(_batched(self._see, opened, batch_size))
             yield from (frames.get(index) for index in range(len(ahead)))
 
+    def close(self) -> None:
+        """Ends the processes that decode, which otherwise end with this one."""
+        self._pool.close()
+
     def save_pretrained(self, folder: str | os.PathLike, facts: ModelFacts | None = None) -> None:
         """
         Saves the model, its processor, the code of both and a model card, which carries on that of the loaded model.
@@ -182,8 +192,8 @@ class Recognizer:
         groups: dict[Hashable, list[int]] = {}
         for index in sorted(frames):
             groups.setdefault(pages[index], []).append(index)
-        for group in groups.values():
-            found = decode_page(self.decoder, [frames[index].probabilities for index in group])
+        lines = ([frames[index].probabilities for index in group] for group in groups.values())
+        for group, found in zip(groups.values(), self._pool.decode(self.decoder, lines), strict=True):
             for index, hypotheses in zip(group, found, strict=True):
                 reading = _reading(self.processor.read_frames(frames[index], hypotheses, self.decoder))
                 yield index, replace(reading, greedy=self._read_greedily(frames[index]))
@@ -206,6 +216,7 @@ def load_recognizer(
     decoder: str | Decoder | None = None,
     language: str | None = None,
     language_model: str | os.PathLike | None = None,
+    processes: int = 1,
 ) -> Recognizer:
     """
     A saved model, ready to read.
@@ -213,7 +224,7 @@ def load_recognizer(
     Args:
         source: Folder or Hub id; by default the model that comes with this package.
         device: `"cpu"`, `"cuda"`, `"cuda:1"`, `"mps"` …; by default an accelerator if there is one.
-        decoder, language: As for `Recognizer`.
+        decoder, language, processes: As for `Recognizer`.
         language_model: File of `htr lm` to read with instead of those of the model; its name is the language.
 
     Raises:
@@ -228,7 +239,8 @@ def load_recognizer(
         processor.language_models = LanguageModels({name: Path(language_model)}, settings)
         getattr(processor, "calibrations", {}).pop("lm", None)  # it was of the others
         decoder, language = decoder or "lm", name
-    return Recognizer(model, processor, device, decoder, language, "bundled" if source is None else str(source))
+    source = "bundled" if source is None else str(source)
+    return Recognizer(model, processor, device, decoder, language, source, processes)
 
 
 def _batched(

@@ -107,6 +107,7 @@ class HTRConvTextProcessor(LineProcessor):
                 "It can write nothing but the characters above.",
                 "Hands, languages and centuries that are unlike its training data are read worse: measure it on yours.",
                 "The score of a line is the mean probability of its characters, not that of the line being right.",
+                *(f"Confidences are calibrated for the decoder `{name}`." for name in self.calibrations),
             ),
             tags=("htr", "handwriting", "ctc", model.config.model_type.replace("_", "-")),
             language_models=self.language_model_names,

@@ -1,13 +1,17 @@
 """Reading lines: the recogniser, and `scripts/recognize.py`, which reads files with it."""
 
+import argparse
 import json
+import multiprocessing
 import os
 import pickle
 from pathlib import Path
 
 import pytest
+import torch
 
 from htr_convtext import Character, LineReading, Recognizer, load_recognizer, recognizer
+from htr_convtext.cli.arguments import add_reading, decoding_processes
 from htr_convtext.reading import Provenance, certain
 from processing.confidence import LineConfidence
 from tests.helpers import call_script, draw_line
@@ -216,3 +220,27 @@ def test_the_program_gives_alternatives(model_folder, tmp_path):
     assert row["alternatives"][0]["text"] == row["text"]
     assert set(row["alternatives"][1]) == {"text", "log_probability"}
     assert "needs --format jsonl" in call_script("recognize.py", "x", "--alternatives", 3, expect=2).stderr
+
+
+def test_processes_decode_the_same(calibrated_folder):
+    images = [draw_line(text) for text in ("some words", "more", "a third")]
+    alone, together = (load_recognizer(calibrated_folder, "cpu", "beam", processes=count) for count in (1, 2))
+    pages = ["a", "a", "b"]
+    assert list(together.read(images, 2, pages)) == list(alone.read(images, 2, pages))
+    assert multiprocessing.active_children()
+    together.close()
+    assert not multiprocessing.active_children()
+    assert next(load_recognizer(calibrated_folder, "cpu", "greedy", processes=2).read(images)).text
+    assert not multiprocessing.active_children()  # what is greedy needs none
+
+
+@pytest.mark.parametrize(
+    ("words", "available", "expected"),
+    [("", False, 1), ("", True, 7), ("--device cpu", True, 1), ("--device cuda", True, 7), ("--processes 3", True, 3)],
+)
+def test_as_many_processes_as_fit_where_the_network_runs(monkeypatch, words, available, expected):
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: available)
+    monkeypatch.setattr(os, "cpu_count", lambda: 7)
+    parser = argparse.ArgumentParser()
+    add_reading(parser)
+    assert decoding_processes(parser.parse_args(words.split())) == expected

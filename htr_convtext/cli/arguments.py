@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
@@ -66,7 +67,7 @@ def add_models(parser: argparse.ArgumentParser) -> None:
 
 
 def add_reading(parser: argparse.ArgumentParser, batch_size: int = 8) -> None:
-    """`--decoder`, `--lm`, `--language`, `--batch-size` and `--device`: how a model reads."""
+    """`--decoder`, `--lm`, `--language`, `--batch-size`, `--device` and `--processes`: how a model reads."""
     parser.add_argument(
         "--decoder",
         choices=DECODERS,
@@ -83,6 +84,13 @@ def add_reading(parser: argparse.ArgumentParser, batch_size: int = 8) -> None:
         "--batch-size", type=positive_int, default=batch_size, help="lines read at once (default: %(default)s)"
     )
     parser.add_argument("--device", help="cpu, cuda, cuda:1, mps … (default: an accelerator if there is one)")
+    parser.add_argument(
+        "--processes",
+        type=positive_int,
+        metavar="N",
+        help="processes that search for the best text (default: 1 beside a network on the CPU, which uses all of its "
+        "processors; as many as there are processors beside an accelerator, which would wait for one)",
+    )
 
 
 def add_min_confidence(parser: argparse.ArgumentParser) -> None:
@@ -121,10 +129,17 @@ def open_recognizer(settings: argparse.Namespace) -> "LineReader":
     for model in models:
         if models.count(model) > 1:
             raise InputError(f"{model} is given twice; a vote needs different models.")
-    recognizers = [
-        load_recognizer(model, settings.device, settings.decoder, settings.language, settings.lm) for model in models
-    ]
+    how = settings.device, settings.decoder, settings.language, settings.lm, decoding_processes(settings)
+    recognizers = [load_recognizer(model, *how) for model in models]
     return recognizers[0] if len(recognizers) == 1 else VotingRecognizer(recognizers)
+
+
+def decoding_processes(settings: argparse.Namespace) -> int:
+    """The number asked for, or what fits where the network runs."""
+    from torch import accelerator
+
+    on_cpu = settings.device == "cpu" or not accelerator.is_available()
+    return settings.processes or (1 if on_cpu else os.cpu_count() or 1)
 
 
 def add_source_options(parser: argparse.ArgumentParser) -> None:

@@ -13,7 +13,7 @@ from processing.ctc import Decoder, Hypothesis, decode_page
 
 class DecodingPool:
     """
-    Processes that decode pages; used as a context, at whose end they end.
+    Processes that decode pages, from the first page on; used as a context, at whose end they end, or until `close`.
 
     Args:
         processes: How many; 1 decodes in this process.
@@ -30,6 +30,10 @@ class DecodingPool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the processes."""
         if self._executor:
             self._executor.shutdown(cancel_futures=True)
 
