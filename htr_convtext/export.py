@@ -8,12 +8,17 @@ import torch
 from transformers import PreTrainedModel, ProcessorMixin
 
 from processing.decoding_files import FILE as DECODING
+from processing.language_models import FOLDER as LANGUAGE_MODELS
 from processing.model_facts import ModelFacts
 
 from .errors import InputError
 from .families import family_of
 from .loading import load_trained, quiet_loading
 from .whole_files import whole_folder
+
+
+# Files of a saved model that another one in its place may not have.
+MAY_BE_STALE = (DECODING, f"{LANGUAGE_MODELS}/*.klm")
 
 
 def export_model(
@@ -79,7 +84,7 @@ def write_folder(
     Raises:
         OSError: names the folder if it cannot be written.
     """
-    with whole_folder(output, stale=[DECODING]) as folder:
+    with whole_folder(output, stale=MAY_BE_STALE) as folder:
         with quiet_loading():
             network.save_pretrained(folder, state_dict=state_dict)
         processor.save_pretrained(folder)

@@ -111,13 +111,13 @@ def whole_folder(
     folder: str | os.PathLike, name: str = "", last: str = "", stale: Iterable[str] = ()
 ) -> Iterator[Path]:
     """
-    Gives a new hidden folder within `folder` to write to; at the end all that is in it takes its place in `folder`. If
+    Gives a new hidden folder within `folder` to write to; at the end all files in it take their places in `folder`. If
     the block fails nothing there changes. What a killed run left in that place is removed first.
 
     Args:
         name: Tells apart what may be written to one folder at the same time.
         last: A suffix: files with it are moved when the others are there.
-        stale: Names of files in `folder` that go where no new ones take their place.
+        stale: Patterns of files in `folder` that go where no new ones take their place.
 
     Raises:
         OSError: names a file or the folder if it cannot be written.
@@ -129,13 +129,12 @@ def whole_folder(
         unfinished.mkdir(parents=True)
         try:
             yield unfinished
-            written = set(os.listdir(unfinished))
-            for new in sorted(unfinished.iterdir(), key=lambda path: (bool(last) and path.name.endswith(last), path)):
-                target = folder / new.name
-                if target.is_dir():
-                    shutil.rmtree(target)
-                new.replace(target)
-            for missing in set(stale) - written:
-                (folder / missing).unlink(missing_ok=True)
+            written = [file.relative_to(unfinished) for file in unfinished.rglob("*") if file.is_file()]
+            for file in sorted(written, key=lambda file: (bool(last) and file.name.endswith(last), file)):
+                (folder / file).parent.mkdir(exist_ok=True, parents=True)
+                (unfinished / file).replace(folder / file)
+            for old in [old for pattern in stale for old in folder.glob(pattern)]:
+                if old.relative_to(folder) not in written:
+                    old.unlink()
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)

@@ -111,7 +111,7 @@ class AttentionHTRModel(AttentionHTRPreTrainedModel):
         pixel_values (`torch.Tensor` of shape `(batch_size, num_channels, height, width)`):
             Images of words of the configured height and, with a transformation, width; −1 is black, 1 white.
         """
-        check_images(pixel_values)
+        check_images(pixel_values, self.training)
         height, width = self.config.image_size
         found = tuple(pixel_values.shape[-2:])
         if found[0] != height or (self.transformation is not None and found[1] != width):

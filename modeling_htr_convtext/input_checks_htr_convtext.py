@@ -3,8 +3,11 @@
 import torch
 
 
-def check_images(pixel_values: torch.Tensor, pixel_mask: torch.Tensor | None = None) -> None:
+def check_images(pixel_values: torch.Tensor, pixel_mask: torch.Tensor | None = None, in_training: bool = False) -> None:
     """
+    Args:
+        in_training: Does not look at the values, for which an accelerator would have to be waited for in each step.
+
     Raises:
         ValueError: if the batch is empty or has another number of dimensions than four, the values are not finite, or
             the mask is not `(batch_size, width)`.
@@ -20,7 +23,7 @@ def check_images(pixel_values: torch.Tensor, pixel_mask: torch.Tensor | None = N
         )
     # One number tells it for all of them, and costs little. While a CUDA graph is recorded it cannot be looked at.
     is_recorded = pixel_values.is_cuda and torch.cuda.is_current_stream_capturing()
-    if not is_recorded and not torch.isfinite(pixel_values.sum(dtype=torch.float32)):
+    if not in_training and not is_recorded and not torch.isfinite(pixel_values.sum(dtype=torch.float32)):
         raise ValueError("`pixel_values` has values that are not finite (NaN or infinite).")
 
 

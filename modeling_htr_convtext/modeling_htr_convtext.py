@@ -136,7 +136,7 @@ class HTRConvTextModel(HTRConvTextPreTrainedModel):
             1 for the columns of the line, 0 for the padding on its right. Without it everything is line, as in the
             published network.
         """
-        check_images(pixel_values, pixel_mask)
+        check_images(pixel_values, pixel_mask, self.training)
         lengths = frame_mask = masked_frames = None
         if pixel_mask is not None:
             lengths = pixel_mask.sum(-1).long().clamp(min=1)

@@ -147,7 +147,7 @@ class HTRVTModel(HTRVTPreTrainedModel):
             1 for the columns of the line, 0 for the padding on its right. Without it everything is line, as in the
             published network.
         """
-        check_images(pixel_values, pixel_mask)
+        check_images(pixel_values, pixel_mask, self.training)
         lengths = frame_mask = attention_mask = None
         if pixel_mask is not None:
             lengths = pixel_mask.sum(-1).long().clamp(min=1)

@@ -90,14 +90,16 @@ def test_a_folder_changes_as_a_whole(tmp_path):
         stop()
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("a", "old")]
     (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / "old").write_text("")
+    (tmp_path / "sub" / "stays").write_text("")
+    (tmp_path / "sub" / "goes.klm").write_text("")
     (tmp_path / "stale").write_text("")
-    with whole_folder(tmp_path, last=".txt", stale=["stale", "a", "none"]) as folder:
+    with whole_folder(tmp_path, last=".txt", stale=["stale", "a", "none", "sub/*.klm"]) as folder:
         (folder / "a").write_text("new")
         (folder / "b.txt").write_text("")
         (folder / "sub").mkdir()
+        (folder / "sub" / "new.klm").write_text("")
     assert (tmp_path / "a").read_text() == "new"
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "b.txt", "sub"]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "b.txt", "new.klm", "stays", "sub"]
 
 
 def generation_error() -> DatasetGenerationError:

@@ -22,11 +22,11 @@ from htr_convtext.data import (
 from htr_convtext.data.items import counted
 from htr_convtext.data.sampler import source_shares
 from htr_convtext.errors import InputError
+from htr_convtext.export import MAY_BE_STALE
 from htr_convtext.families import family_of
 from htr_convtext.loading import find_model
 from htr_convtext.model_card import ModelFacts, SetResult
 from htr_convtext.whole_files import whole_folder
-from processing.decoding_files import FILE as DECODING
 from processing.images import open_image
 
 from .arguments import METRICS, LineTrainingArguments, ModelArguments, parse_weights
@@ -233,7 +233,7 @@ def finish(outcome: Outcome) -> Path:
     trainer = outcome.trainer
     folder = Path(trainer.args.output_dir) / "best"
     is_writer = trainer.is_world_process_zero()
-    with whole_folder(folder, stale=[DECODING]) if is_writer else nullcontext(folder) as place:
+    with whole_folder(folder, stale=MAY_BE_STALE) if is_writer else nullcontext(folder) as place:
         trainer.save_model(str(place))
         if is_writer:
             trainer.processing_class.write_model_card(folder, trainer.model, facts_of(outcome))
