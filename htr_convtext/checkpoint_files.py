@@ -45,10 +45,10 @@ def load_checkpoint(path: str | os.PathLike) -> dict:
             check_pickles(file)
         with torch.serialization.safe_globals(safe):
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except InputError as error:
-        raise CheckpointError(str(error)) from None
     except PickleLimitError as error:
         raise CheckpointError(f"{path}: refused, for {error}; no checkpoint of a network is so.") from None
+    except InputError as error:
+        raise CheckpointError(str(error)) from None
     except pickle.UnpicklingError as error:
         match = re.search(r"GLOBAL ([\w.]+)", str(error))
         found = f"`{match[1]}`" if match else str(error).partition("\n")[0]

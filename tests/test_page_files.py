@@ -1,5 +1,6 @@
 """PAGE-XML, ALTO, PDF and JSONL of pages, and page images of every kind."""
 
+import ctypes
 import json
 import pickle
 import subprocess
@@ -13,11 +14,13 @@ import pytest
 from lxml import etree
 from PIL import Image
 
+import htr_convtext
 from htr_convtext.documents import Page, PageLine, Region, Word, provenance, read_page, xml_writer
 from htr_convtext.documents.formats import to_jsonl
 from htr_convtext.documents.pdf_writer import to_pdf
 from htr_convtext.documents.xml_reader import NotAPageError, PageHead, read_head
 from htr_convtext.documents.xml_writer import to_xml
+from htr_convtext.reading import Provenance
 
 
 SCHEMAS = Path(__file__).parent / "schemas"
@@ -330,6 +333,51 @@ def test_pdf(page):
     assert left == pytest.approx(700 * 72 / 300, abs=3)
     assert 360 - 700 * 72 / 300 - 6 < bottom < top < 360 - 600 * 72 / 300 + 12
     assert np.asarray(document[0].render(scale=1).to_pil()).min() > 250  # nobody sees it
+
+
+@pytest.mark.parametrize("gap", [-2, 0, 1, 30])
+@pytest.mark.parametrize("height", [6, 12, 60])
+def test_words_stay_apart_in_the_pdf(height, gap):
+    """Programs tell words by gaps of 0.1 to 0.15 sizes of the letters, whatever spaces are written between them."""
+    texts = ["Die", "I", "Brücke", "à", "la", "1848"]
+    words, x = [], 20
+    for text in texts:
+        width = len(text) * height * 0.3
+        words.append(Word(text, 0.9, box(x, 50, x + width, 50 + height)))
+        x += width + gap
+    line = PageLine("l", " ".join(texts), box(20, 50, x, 50 + height), [], 0.9, words)
+    page = Page("a.jpg", 1000, 200, [Region("r", [], [line])])
+    document = pypdfium2.PdfDocument(to_pdf([(page, Image.new("RGB", (1000, 200)))]))
+    point = 72 / 300
+    places = []
+    for each in document[0].get_objects(filter=[pypdfium2.raw.FPDF_PAGEOBJ_TEXT]):
+        size = ctypes.c_float()
+        assert pypdfium2.raw.FPDFTextObj_GetFontSize(each, size)
+        left, _, right, _ = each.get_bounds()
+        places.append((left, right, size.value * point))
+    assert len(places) == len(texts)
+    for (_, end, size), (start, _, _), word in zip(places, places[1:], words, strict=False):
+        assert start - end > 0.15 * size
+        assert size <= height * point * 1.001
+        width = word.polygon[1][0] - word.polygon[0][0] + min(gap, 0)
+        assert end > (word.polygon[0][0] + 0.3 * width) * point  # no stump
+    if gap == 30:
+        assert places[2][1] == pytest.approx(words[2].polygon[1][0] * point, abs=1)  # as long as it was
+    assert document[0].get_textpage().get_text_bounded().split() == texts
+
+
+def test_what_a_pdf_says_of_itself(page):
+    image = Image.new("RGB", (200, 100))
+    language = {"lm: fr": "fr", "lm: it_old": "it", "lm: archive": "und", "lm": "und", "beam": "und"}
+    for decoder, expected in language.items():
+        read = replace(page, provenance=Provenance("my_model", decoder))
+        content = to_pdf([(read, image), (replace(page, image="other.jpg"), image)])
+        metadata = pypdfium2.PdfDocument(content).get_metadata_dict()
+        assert (metadata["Title"], metadata["Author"]) == ("a b", "")
+        assert metadata["Creator"] == f"HTR-ConvText {htr_convtext.__version__}"
+        assert metadata["Subject"] == f"model: my_model; decoder: {decoder}"
+        assert f"/Lang ({expected})".encode() in content
+    assert pypdfium2.PdfDocument(to_pdf([(page, image)])).get_metadata_dict()["Subject"] == ""
 
 
 def test_letters_that_the_pdf_cannot_have(page, caplog):
