@@ -13,6 +13,7 @@ from numpy._core import multiarray
 from torch import nn
 
 from .errors import InputError
+from .folder_files import opened_file
 from .pickle_limits import PickleLimitError, check_pickles
 
 
@@ -40,14 +41,14 @@ def load_checkpoint(path: str | os.PathLike) -> dict:
     numpy_dtypes = sorted({type(np.dtype(code)) for code in "?bBhHiIlLqQefdSU"}, key=lambda dtype: dtype.__name__)
     safe = [argparse.Namespace, np.ndarray, np.dtype, *numpy_globals, *numpy_dtypes]
     try:
-        with open(path, "rb") as file:
+        with opened_file(path) as file:
             check_pickles(file)
         with torch.serialization.safe_globals(safe):
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: there is no such file.") from None
     except PickleLimitError as error:
         raise CheckpointError(f"{path}: refused, for {error}; no checkpoint of a network is so.") from None
+    except InputError as error:
+        raise CheckpointError(str(error)) from None
     except pickle.UnpicklingError as error:
         match = re.search(r"GLOBAL ([\w.]+)", str(error))
         found = f"`{match[1]}`" if match else str(error).partition("\n")[0]

@@ -25,6 +25,7 @@ from .decoding.parallel import DecodingPool
 from .errors import InputError
 from .export import write_folder
 from .families import family_of
+from .folder_files import walk
 from .loading import load_model
 from .reading import Character, LineReading, Provenance
 
@@ -258,11 +259,20 @@ def _reading(line: Mapping[str, Any]) -> LineReading:
     return LineReading(line["text"], line["score"], characters, line.get("confidence"), line.get("alternatives", ()))
 
 
-def find_images(paths: Iterable[str | os.PathLike]) -> list[str]:
-    """The files of `paths`. A folder stands for the images in it and below, sorted, or for itself if it has none."""
+def find_images(paths: Iterable[str | os.PathLike]) -> tuple[list[str], dict[str, str]]:
+    """
+    The files of `paths`, and for what cannot be opened in folders the reason.
+
+    A folder stands for the images in it and below, sorted, or for itself if there is nothing.
+    """
     suffixes = readable_suffixes()
-    files = []
-    for path in map(Path, paths):
-        found = [str(file) for file in path.rglob("*") if file.suffix.lower() in suffixes and file.is_file()]
-        files.extend(sorted(found) if path.is_dir() and found else [str(path)])
-    return files
+    files, unreadable = [], {}
+    for path in map(os.fspath, paths):
+        if not os.path.isdir(path):
+            files.append(path)
+            continue
+        found = walk(path)
+        images = sorted(str(file) for file in found.files if file.suffix.lower() in suffixes)
+        unreadable |= {str(inner): reason for inner, reason in found.unreadable.items()}
+        files.extend(images if images or found.unreadable else [path])
+    return files, unreadable

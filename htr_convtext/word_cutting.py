@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,10 @@ def cut_words(
     features = Features({"image": Image(decode=False), **dict.fromkeys(COLUMNS, Value("string"))})
     for source in sources:
         skipped: list[tuple[str, str, str]] = []
-        data = load_lines(source, skipped=skipped, dropped=report.dropped_characters)
+        unreadable: dict[Path, str] = {}
+        data = load_lines(source, skipped=skipped, unreadable=unreadable, dropped=report.dropped_characters)
+        for path, reason in unreadable.items():
+            report.leave_out(str(path), reason, is_unreadable=True)
         for split, name, reason in skipped:
             report.leave_out(f"{source}, {split}: {name}", reason)
         for split, lines in data.items():

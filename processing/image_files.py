@@ -21,6 +21,10 @@ FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP", "GIF", "JPEG2000", "PPM"
 DOWNLOAD_TIMEOUT = 60  # seconds
 MAX_DOWNLOAD = 200_000_000  # bytes
 MAX_DECODING = 1_200_000_000  # bytes of memory that decoding an image may take
+NO_FILE = "not a file, but a pipe or device"
+CIRCLE = "the link leads in a circle"
+NOWHERE = "the link leads nowhere"
+NO_PERMISSION = "permission denied"
 LONGEST_NAME = 255  # characters; a longer text that is no path of a file is not repeated in messages
 
 
@@ -88,8 +92,6 @@ def naming(name: str | os.PathLike) -> Iterator[None]:
         yield
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
-    except FileNotFoundError:
-        raise InputError(f"{name}: there is no such file.") from None
     except IsADirectoryError:
         raise InputError(f"{name}: this is a folder; give the image files in it.") from None
     except UnidentifiedImageError:
@@ -100,7 +102,7 @@ def naming(name: str | os.PathLike) -> Iterator[None]:
         raise InputError(f"{name}: there is not enough memory to open it.") from None
     except Exception as error:  # Pillow's readers raise almost anything on damaged files
         if isinstance(error, OSError) and error.errno is not None:
-            raise InputError(f"{name}: it cannot be read. ({error.strerror})") from None
+            raise InputError(f"{name}: {reason_of(error, name)}.") from None
         raise InputError(f"{name}: the image is damaged or cut short; export it again. ({one_line(error)})") from error
 
 
@@ -109,15 +111,28 @@ def open_file(path: str | os.PathLike) -> BinaryIO:
     Opens a file to read.
 
     Raises:
-        IsADirectoryError: if it is a folder.
+        OSError: if there is none, or it may not be read; an `IsADirectoryError` if it is a folder.
         InputError: if it is a pipe or a device, which could be waited for in vain.
     """
     mode = os.stat(path).st_mode
     if stat.S_ISDIR(mode):
-        raise IsADirectoryError
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not stat.S_ISREG(mode):
-        raise InputError("not a file, but a pipe or device.")
+        raise InputError(f"{NO_FILE}.")
     return open(path, "rb")
+
+
+def reason_of(error: OSError, path: str | os.PathLike) -> str:
+    """Why something cannot be opened, in a few words."""
+    if isinstance(error, FileNotFoundError):
+        return NOWHERE if os.path.islink(path) else "there is no such file"
+    if isinstance(error, PermissionError):
+        return NO_PERMISSION
+    if isinstance(error, IsADirectoryError):
+        return "this is a folder"
+    if error.errno == errno.ELOOP:
+        return CIRCLE
+    return error.strerror or str(error) or type(error).__name__
 
 
 def ready_to_decode(image: Image.Image, size: tuple[int, int]) -> None:
@@ -220,7 +235,7 @@ def _from_base64(text: str) -> bytes:
         with Image.open(io.BytesIO(content), formats=readable_formats()):
             return content
     except (binascii.Error, ValueError, OSError, SyntaxError):
-        raise FileNotFoundError from None
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from None
 
 
 def _download(url: str) -> bytes:

@@ -10,6 +10,7 @@ import pytest
 from lxml import etree
 from PIL import Image
 
+import htr_convtext
 from htr_convtext.documents import Page, PageLine, Region, Word, format_pages, read_page
 from htr_convtext.documents.xml_writer import to_xml
 from htr_convtext.reading import Provenance
@@ -91,6 +92,7 @@ def test_page_xml_has_probabilities_and_says_whose(page, uncalibrated):
     ]
     (item,) = root.iter("{*}MetadataItem")
     assert {label.get("type"): label.get("value") for label in item.iter("{*}Label")} == {
+        "software version": htr_convtext.__version__,
         "model": "my_model",
         "decoder": "lm: fr",
         "calibration": "0123abcd",
@@ -100,7 +102,13 @@ def test_page_xml_has_probabilities_and_says_whose(page, uncalibrated):
     root = validated(uncalibrated, "page")
     assert [e.get("conf") for e in root.iter("{*}TextEquiv")][3:] == ["0.8500", "0.0000", None]
     labels = {label.get("type"): label.get("value") for label in root.iter("{*}Label")}
-    assert labels == {"model": "my_model", "decoder": "beam", "confidence": "mean score of the characters"}
+    assert labels == {
+        "software version": htr_convtext.__version__,
+        "model": "my_model",
+        "decoder": "beam",
+        "confidence": "mean score of the characters",
+    }
+    assert root.findtext("{*}Metadata/{*}Creator") == f"HTR-ConvText {htr_convtext.__version__}"
 
 
 def test_alto_has_probabilities_and_says_whose(page, uncalibrated):
@@ -114,6 +122,7 @@ def test_alto_has_probabilities_and_says_whose(page, uncalibrated):
         "expected CER: 0.2800 (90% interval 0.2000 to 0.4000)",
     ]
     assert root.find(".//{*}Page").get("ACCURACY") == "72.00"
+    assert root.findtext(".//{*}processingSoftware/{*}softwareVersion") == htr_convtext.__version__
     root = validated(uncalibrated, "alto")
     assert "calibration" not in root.findtext(".//{*}processingStepSettings")
     assert root.find(".//{*}Page").get("ACCURACY") is None
@@ -140,16 +149,16 @@ def test_a_file_of_transkribus_keeps_its_tags(page, tmp_path):
     assert names == ["Creator", "Created", "LastChange", "Comments", "TranskribusMetadata"]
     mine, ours = metadata.findtext("{*}Comments").splitlines()
     assert mine == "by hand"
-    assert ours.startswith("HTR-ConvText: model: my_model; decoder: lm: fr; calibration: 0123abcd; ")
+    version = f"HTR-ConvText: software version: {htr_convtext.__version__}"
+    assert ours.startswith(f"{version}; model: my_model; decoder: lm: fr; calibration: 0123abcd; ")
     # read again with another model, into the file that was written: what was said before is replaced
     (tmp_path / "b").mkdir()
     again = from_file(tmp_path / "b", etree.tostring(root).decode(), replace(page, provenance=Provenance("other")))
     root = etree.fromstring(to_xml(again, "page"))
     assert root.find(".//{*}TextLine").get("custom") == custom
-    assert [line[:27] for line in root.findtext(".//{*}Comments").splitlines()] == [
-        "by hand",
-        "HTR-ConvText: model: other;",
-    ]
+    first, second = root.findtext(".//{*}Comments").splitlines()
+    assert first == "by hand"
+    assert second.startswith(f"{version}; model: other;")
     # without comments they come where the schema has them
     read = from_file(tmp_path, PAGE_2013.format(comments=""), page)
     metadata = etree.fromstring(to_xml(read, "page")).find("{*}Metadata")
@@ -160,7 +169,7 @@ def test_a_new_page_xml_that_is_read_again_says_it_once(page, tmp_path):
     (tmp_path / "a.xml").write_bytes(to_xml(page, "page", 0.5))
     read = replace(read_page(tmp_path / "a.xml"), provenance=Provenance("other"))
     labels = [label.get("value") for label in validated(read, "page").iter("{*}Label")]
-    assert labels == ["other", "greedy", "mean score of the characters"]
+    assert labels == [htr_convtext.__version__, "other", "greedy", "mean score of the characters"]
     (tmp_path / "a.xml").write_bytes(to_xml(page, "alto", 0.5))
     read = replace(read_page(tmp_path / "a.xml"), provenance=Provenance("other"))
     root = validated(read, "alto")

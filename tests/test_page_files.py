@@ -1,5 +1,6 @@
 """PAGE-XML, ALTO, PDF and JSONL of pages, and page images of every kind."""
 
+import ctypes
 import json
 import pickle
 import subprocess
@@ -13,11 +14,13 @@ import pytest
 from lxml import etree
 from PIL import Image
 
+import htr_convtext
 from htr_convtext.documents import Page, PageLine, Region, Word, provenance, read_page, xml_writer
 from htr_convtext.documents.formats import to_jsonl
 from htr_convtext.documents.pdf_writer import to_pdf
 from htr_convtext.documents.xml_reader import NotAPageError, PageHead, read_head
 from htr_convtext.documents.xml_writer import to_xml
+from htr_convtext.reading import Provenance
 
 
 SCHEMAS = Path(__file__).parent / "schemas"
@@ -220,6 +223,50 @@ def test_reading_xml_is_light(tmp_path):
     assert float(seconds) < 0.7
 
 
+INVALID = """<PcGts xmlns="http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-15">
+<Page imageFilename="a.jpg" imageWidth="100" imageHeight="100"><ReadingOrder><OrderedGroup id="o">
+<RegionRefIndexed index="0" regionRef="gone"/></OrderedGroup></ReadingOrder>
+<TextRegion id="1 r"><Coords points="0,0 50,0 50,20 0,20"/>
+<TextLine id="1"><Coords points="0,0 50,0 50,20 0,20"/></TextLine><TextLine><Coords points="-1,0 50,0"/></TextLine>
+</TextRegion><TextRegion id="o"/></Page></PcGts>"""
+
+
+def test_what_comes_of_an_invalid_file_is_valid_or_says_why_not(tmp_path, caplog):
+    page, written = read_and_write(tmp_path, INVALID, "page")
+    assert caplog.messages == [
+        "a.jpg: its PAGE-XML was not valid, and is not so as it is written: PcGts without Metadata (PcGts in row 1); "
+        "TextLine without id (TextLine in row 5); Coords with points '-1,0 50,0' (Coords in row 5); TextRegion without "
+        "Coords (TextRegion o); an id that several elements have ('o'); an id that XML does not take ('1 r'); a "
+        "reference to no region ('gone')."
+    ]
+    with pytest.raises(etree.DocumentInvalid):
+        validate(written, "page_2019.xsd")
+    caplog.clear()
+    for kind, schema in (("page", "page_2019.xsd"), ("alto", "alto_4.xsd")):
+        root = validate(to_xml(replace(page, source=None, format=None), kind), schema)
+        ids = [each.get("id") or each.get("ID") for each in root.iter("{*}TextRegion", "{*}TextBlock", "{*}TextLine")]
+        assert ids == ["region_1", "line_1", "line_2"]
+    validate(to_xml(page, "alto"), "alto_4.xsd")
+    read_and_write(tmp_path, TRANSKRIBUS, "page")
+    assert not caplog.messages
+    alto = ALTO.replace("<Page ", '<Page ID="p" PHYSICAL_IMG_NR="1" ')
+    read_and_write(tmp_path, alto, "alto")
+    assert not caplog.messages
+    read_and_write(tmp_path, alto.replace('ID="b"', ""), "alto")
+    assert "its ALTO was not valid, and is not so as it is written: TextBlock without ID" in caplog.text
+
+
+def test_ids_of_new_words_are_their_own(tmp_path, caplog):
+    """Also those that another line of the file has."""
+    xml = TRANSKRIBUS.replace('<ImageRegion id="picture">', '<ImageRegion id="c_w1">')
+    root = etree.fromstring(read_and_write(tmp_path, xml, "page")[1])
+    assert [word.get("id") for word in root.iter("{*}Word")][-1:] == ["c__w1"]
+    xml = ALTO.replace('ID="b"', 'ID="l_w1"')
+    root = etree.fromstring(read_and_write(tmp_path, xml, "alto")[1])
+    assert [word.get("ID") for word in root.iter("{*}String")] == ["l__w1"]
+    assert "several" not in caplog.text
+
+
 def test_comments_and_sizes_that_are_missing(tmp_path):
     xml = (
         '<?xml version="1.0"?><!-- mine --><PcGts xmlns="http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-15">'
@@ -330,6 +377,51 @@ def test_pdf(page):
     assert left == pytest.approx(700 * 72 / 300, abs=3)
     assert 360 - 700 * 72 / 300 - 6 < bottom < top < 360 - 600 * 72 / 300 + 12
     assert np.asarray(document[0].render(scale=1).to_pil()).min() > 250  # nobody sees it
+
+
+@pytest.mark.parametrize("gap", [-1, 0, 1, 30])
+@pytest.mark.parametrize("height", [6, 12, 60])
+def test_words_stay_apart_in_the_pdf(height, gap):
+    """Programs tell words by gaps of 0.1 to 0.15 sizes of the letters, whatever spaces are written between them."""
+    texts = ["Die", "I", "Brücke", "à", "la", "1848"]
+    words, x = [], 20
+    for text in texts:
+        width = len(text) * height * 0.3
+        words.append(Word(text, 0.9, box(x, 50, x + width, 50 + height)))
+        x += width + gap
+    line = PageLine("l", " ".join(texts), box(20, 50, x, 50 + height), [], 0.9, words)
+    page = Page("a.jpg", 1000, 200, [Region("r", [], [line])])
+    document = pypdfium2.PdfDocument(to_pdf([(page, Image.new("RGB", (1000, 200)))]))
+    point = 72 / 300
+    places = []
+    for each in document[0].get_objects(filter=[pypdfium2.raw.FPDF_PAGEOBJ_TEXT]):
+        size = ctypes.c_float()
+        assert pypdfium2.raw.FPDFTextObj_GetFontSize(each, size)
+        left, _, right, _ = each.get_bounds()
+        places.append((left, right, size.value * point))
+    assert len(places) == len(texts)
+    for (_, end, size), (start, _, _), word in zip(places, places[1:], words, strict=False):
+        assert start - end > 0.15 * size
+        assert size <= height * point * 1.001
+        width = word.polygon[1][0] - word.polygon[0][0] + min(gap, 0)
+        assert end > (word.polygon[0][0] + 0.3 * width) * point  # no stump
+    if gap == 30:
+        assert places[2][1] == pytest.approx(words[2].polygon[1][0] * point, abs=1)  # as long as it was
+    assert document[0].get_textpage().get_text_bounded().split() == texts
+
+
+def test_what_a_pdf_says_of_itself(page):
+    image = Image.new("RGB", (200, 100))
+    language = {"lm: fr": "fr", "lm: it_old": "it", "lm: archive": "und", "lm": "und", "beam": "und"}
+    for decoder, expected in language.items():
+        read = replace(page, provenance=Provenance("my_model", decoder))
+        content = to_pdf([(read, image), (replace(page, image="other.jpg"), image)])
+        metadata = pypdfium2.PdfDocument(content).get_metadata_dict()
+        assert (metadata["Title"], metadata["Author"]) == ("a b", "")
+        assert metadata["Creator"] == f"HTR-ConvText {htr_convtext.__version__}"
+        assert metadata["Subject"] == f"model: my_model; decoder: {decoder}"
+        assert f"/Lang ({expected})".encode() in content
+    assert pypdfium2.PdfDocument(to_pdf([(page, image)])).get_metadata_dict()["Subject"] == ""
 
 
 def test_letters_that_the_pdf_cannot_have(page, caplog):

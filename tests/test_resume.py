@@ -10,7 +10,7 @@ import sys
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from htr_convtext.training import last_checkpoint
 from htr_convtext.training.checkpoints import find_checkpoint
@@ -98,21 +98,58 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_weights(data, whole_run, tmp_
     assert all(torch.equal(value, theirs[key]) for key, value in ours.items())
 
 
+def write_checkpoint(path):
+    path.mkdir(parents=True)
+    for name in ("trainer_state.json", "config.json"):
+        (path / name).write_text("{}")
+    save_file({"weight": torch.ones(8)}, path / "model.safetensors")
+    torch.save({"state": torch.ones(8)}, path / "optimizer.pt")
+
+
 def test_half_written_checkpoints_are_passed_over(tmp_path, caplog):
-    for step, whole in ((2, True), (10, True), (12, False)):
-        (tmp_path / f"checkpoint-{step}").mkdir()
-        if whole:
-            (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
+    for step in (2, 10, 12):
+        write_checkpoint(tmp_path / f"checkpoint-{step}")
+    (tmp_path / "checkpoint-12" / "trainer_state.json").unlink()
     (tmp_path / "checkpoint-best").mkdir()
     assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
     assert "checkpoint-12" in caplog.text
     assert last_checkpoint(tmp_path / "nothing") is None
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("trainer_state.json", b"", "its trainer_state.json is damaged"),
+        ("trainer_state.json", b'{"global_step": 1', "its trainer_state.json is damaged"),
+        ("trainer_state.json", b"[1]", "its trainer_state.json is damaged"),
+        ("trainer_state.json", b'{"other": 1}', "its trainer_state.json is damaged"),
+        ("config.json", b"\0\0", "its config.json is damaged"),
+        ("model.safetensors", None, "it has no model.safetensors"),
+        ("model.safetensors", -1, "its model.safetensors is damaged"),
+        ("optimizer.pt", -20, "its optimizer.pt is damaged"),
+    ],
+)
+def test_damaged_checkpoints_fall_back_to_the_one_before(tmp_path, caplog, name, content, reason):
+    for step in (9, 10):
+        write_checkpoint(tmp_path / f"checkpoint-{step}")
+    file = tmp_path / "checkpoint-10" / name
+    if content is None:
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:content] if isinstance(content, int) else content)
+    assert find_checkpoint(tmp_path, "True") == str(tmp_path / "checkpoint-9")
+    assert caplog.messages == [f"{tmp_path / 'checkpoint-10'} is not whole and is passed over: {reason}."]
+    with pytest.raises(ValueError, match=f"checkpoint-10 is no whole checkpoint: {reason}"):
+        find_checkpoint(tmp_path, str(tmp_path / "checkpoint-10"))
+    shutil.rmtree(tmp_path / "checkpoint-9")
+    assert find_checkpoint(tmp_path, "True") is None
+    with pytest.raises(ValueError, match="holds a run already"):  # it may be mended
+        find_checkpoint(tmp_path, None)
+
+
 def test_a_run_is_not_written_over(tmp_path):
     for name in ("one", "two"):
-        (tmp_path / name / "checkpoint-2").mkdir(parents=True)
-        (tmp_path / name / "checkpoint-2" / "trainer_state.json").write_text("{}")
+        write_checkpoint(tmp_path / name / "checkpoint-2")
     other = str(tmp_path / "two" / "checkpoint-2")
     assert find_checkpoint(tmp_path / "two", other) == other
     assert find_checkpoint(tmp_path / "new", other) == other

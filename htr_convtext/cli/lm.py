@@ -12,7 +12,8 @@ A source is a text file (.txt, UTF-8) or a data set with transcriptions, as htr 
 training split. The model is one of characters, of n-grams up to --order: modified Kneser-Ney, in the form of KenLM.
 Transcriptions, each text file and the language models of --model are mixed as fits best what is held out: the
 validation splits, or one line in twenty where there are none. The texts go through the text policy of --model;
-characters that it cannot write are dropped. `htr tune` finds how much a language model should count.
+characters that it cannot write are dropped. What cannot be opened in a folder is reported and left out; the exit code
+is then 1. `htr tune` finds how much a language model should count.
 """
 
 import argparse
@@ -48,4 +49,4 @@ def run(settings: argparse.Namespace) -> int:
     write_model(built.model, settings.output)
     print(built.summary())
     print(settings.output)
-    return 0
+    return 1 if built.unreadable else 0

@@ -9,9 +9,9 @@ A source is whatever htr prepare takes; its help says more, of words too. A stor
 image-000000001 … and label-000000001 …: the bytes of the images as they are, and the texts in UTF-8. There is one for
 each split, in a folder of its name, or a single one if there is only train, or with --split. They are sources too.
 
-Every image is opened. What cannot be, and lines without text, are left out and counted. DIR is there when all of it is
-complete. Started again after it was stopped, the same command goes on; if the lines have changed, it starts anew and
-says so.
+Every image is opened. What cannot be, and lines without text, are left out and counted; of a folder or link that cannot
+be opened the exit code is 1. DIR is there when all of it is complete. Started again after it was stopped, the same
+command goes on; if the lines have changed, it starts anew and says so.
 """
 
 import argparse
@@ -40,4 +40,4 @@ def run(settings: argparse.Namespace) -> int:
         print(f"{settings.prog}: stopped; the same command goes on.", file=sys.stderr)
         return 130
     print(report.summary())
-    return 0
+    return 1 if report.unreadable else 0

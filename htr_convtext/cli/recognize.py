@@ -6,8 +6,9 @@ Examples:
     %(prog)s scans --model my_model --lm my_archive.klm --batch-size 32
     %(prog)s scans --model bundled --model my_model
 
-An image holds one line. A folder stands for all images in it. A file that cannot be read is reported and left out; the
-exit code is then 1.
+An image holds one line. A folder stands for all images in it and below; links are followed. What cannot be read (a
+damaged file, a folder without permission, a link that leads nowhere, a pipe) is reported and left out; the exit code is
+then 1.
 
 Where the model is calibrated for its decoder (htr tune), jsonl has the probability that the line is right (confidence),
 its expected_cer, the decoder and the id of the calibration. --min-confidence marks doubtful words, in text by [?] after
@@ -101,23 +102,30 @@ def one_cell(text: str) -> str:
 def run(settings: argparse.Namespace) -> int:
     from htr_convtext.recognizer import find_images
 
-    files = find_images(settings.images)
+    files, unreadable = find_images(settings.images)
     recognizer = open_recognizer(settings)
     warn_of_scores(settings, recognizer)
     failed = 0
+
+    def write(file: str, reading: LineReading) -> None:
+        nonlocal failed
+        if reading.error:
+            failed += 1
+            tqdm.write(f"{settings.prog}: {reading.error}", file=sys.stderr)
+        line = formatted(file, reading, recognizer.provenance, settings)
+        if line is not None:
+            with progress.external_write_mode(file=sys.stderr):
+                print(line, file=stream, flush=True)
+
     with (
         open_output(settings.output) as stream,
         tqdm(total=len(files), unit="line", file=sys.stderr, disable=None) as progress,
     ):
+        for path, reason in unreadable.items():
+            write(path, LineReading("", 0.0, error=f"{path}: {reason}."))
         for file, reading in zip(files, recognizer.read(files, settings.batch_size), strict=True):
-            if reading.error:
-                failed += 1
-                tqdm.write(f"{settings.prog}: {reading.error}", file=sys.stderr)
-            line = formatted(file, reading, recognizer.provenance, settings)
-            if line is not None:
-                with progress.external_write_mode(file=sys.stderr):
-                    print(line, file=stream, flush=True)
+            write(file, reading)
             progress.update()
     if failed:
-        print(f"{settings.prog}: {failed} of {len(files)} files could not be read.", file=sys.stderr)
+        print(f"{settings.prog}: {failed} of {len(files) + len(unreadable)} could not be read.", file=sys.stderr)
     return 1 if failed else 0

@@ -8,10 +8,10 @@ Examples:
 
 A page is a photograph or scan (PNG, JPEG, TIFF, PDF, also of several pages), or a PAGE-XML or ALTO file beside its
 image (of Transkribus or eScriptorium): then its lines are taken. If the output has the format of the input, its regions
-and lines stay as they are; only text and words are replaced. A folder stands for all of these in it and below. What is
-written already is left out, so the same command goes on where it stopped. A page that cannot be read is reported and
-left out; the exit code is then 1. The pages of a document that was broken off, or has such a page, are kept for the
-next time, in a folder beside its output.
+and lines stay as they are; only text and words are replaced. A folder stands for all of these in it and below; links
+are followed. What is written already is left out, so the same command goes on where it stopped. A page that cannot be
+read is reported and left out; the exit code is then 1. The pages of a document that was broken off, or has such a page,
+are kept for the next time, in a folder beside its output.
 
 Where the model is calibrated for its decoder (htr tune), the confidences of words and lines are the probabilities that
 they are right, and the CER to expect is told at the end, with the pages to check first; otherwise they are mean scores.

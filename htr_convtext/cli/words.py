@@ -39,4 +39,4 @@ def run(settings: argparse.Namespace) -> int:
     report = cut_words(recognizer, settings.sources, settings.output, settings.min_score, settings.batch_size)
     print(report.summary())
     print(f"{settings.output}: {report.lines} words; more in report.md")
-    return 0
+    return 1 if report.unreadable else 0

@@ -26,9 +26,9 @@ WORD = re.compile(r"(?P<id>[a-z]\d\d-\d{3}[a-z]?-\d\d-\d\d) (?P<mark>ok|err) (?:
 
 def find_word_list(path: Path) -> Path | None:
     """The `words.txt` that a path means or that is in a folder (or its `ascii`), if it is one of the IAM database."""
-    files = [path] if path.is_file() else [path / "words.txt", path / "ascii" / "words.txt"]
+    files = [path] if os.path.isfile(path) else [path / "words.txt", path / "ascii" / "words.txt"]
     for file in files:
-        if file.suffix.lower() == ".txt" and file.is_file():
+        if file.suffix.lower() == ".txt" and os.path.isfile(file):
             with file.open("rb") as handle:
                 first = next((row for row in handle if row.strip() and not row.startswith(b"#")), b"")
             if WORD.match(first.decode("utf-8", "replace")):

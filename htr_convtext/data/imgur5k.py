@@ -18,6 +18,7 @@ from PIL import __version__ as PIL_VERSION
 import htr_convtext.documents.geometry
 from htr_convtext.documents.geometry import cut_box, parse_number
 from htr_convtext.errors import InputError
+from htr_convtext.folder_files import read_file
 from htr_convtext.xml_characters import drop_unwritable
 from processing.images import PAGE_PIXELS, full_size, open_image
 
@@ -31,11 +32,11 @@ ILLEGIBLE = "."  # in place of the word
 
 def find_annotations(path: Path) -> list[Path]:
     """The annotations that a path means or that are in a folder (or its `dataset_info`): one file a split, or all."""
-    if path.is_file():
+    if os.path.isfile(path):
         return [path] if path.name.startswith(PREFIX) and path.suffix == ".json" else []
     for folder in (path, path / "dataset_info"):
         splits = sorted(folder.glob(f"{PREFIX}_*.json"))
-        if splits or (folder / f"{PREFIX}.json").is_file():
+        if splits or os.path.isfile(folder / f"{PREFIX}.json"):
             return splits or [folder / f"{PREFIX}.json"]
     return []
 
@@ -60,8 +61,9 @@ def read_imgur5k(file: Path, image_root: str | os.PathLike | None = None) -> Lin
     Raises:
         InputError: names the file if it is damaged or of another layout.
     """
+    stored = read_file(file)
     try:
-        content = json.loads(file.read_bytes())
+        content = json.loads(stored)
         pages, words_of, annotations = (content[name] for name in ("index_id", "index_to_ann_map", "ann_id"))
         listed = [
             (index, page.get("image_path") or f"{index}.jpg", page.get("image_hash"), words_of.get(index, []))

@@ -1,11 +1,11 @@
 """Choosing the lines that a model can be trained on."""
 
 import logging
+import os
 import sys
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import nullcontext
-from pathlib import Path
 
 from datasets import Dataset
 from tqdm import tqdm
@@ -15,12 +15,13 @@ from htr_convtext.charsets import unknown_characters
 from htr_convtext.errors import InputError
 from htr_convtext.families import family_of
 from processing import UnknownCharacterError
-from processing.image_files import is_address
+from processing.image_files import CIRCLE, NO_FILE, NO_PERMISSION, NOWHERE, is_address, open_file, reason_of
 from processing.images import full_size, open_image
 
 from .text_policy import TextPolicy
 
 
+BARRED = (NO_FILE, CIRCLE, NOWHERE, NO_PERMISSION)  # of `reason_against_image`, if there may be an image all the same
 logger = logging.getLogger(__name__)
 
 
@@ -30,8 +31,14 @@ def reason_against_image(image: Mapping) -> str:
         return "no image, only an address"
     if not image["bytes"] and not image["path"]:
         return "no image"
-    if image["bytes"] is None and not Path(image["path"]).exists():
-        return "no such image"
+    if image["bytes"] is None:
+        try:
+            open_file(image["path"]).close()
+        except OSError as error:
+            is_gone = isinstance(error, FileNotFoundError) and not os.path.islink(image["path"])
+            return "no such image" if is_gone else reason_of(error, image["path"])
+        except InputError:
+            return NO_FILE
     return "unreadable image"
 
 

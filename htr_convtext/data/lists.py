@@ -1,10 +1,13 @@
 """Lines from `.ln` lists of images with a `.txt` beside each, and what all lists of images need."""
 
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from htr_convtext.errors import InputError
+from htr_convtext.folder_files import is_barred, opened_file
+from processing.image_files import NO_FILE, open_file, reason_of
 
 from .items import LineItems
 
@@ -27,13 +30,16 @@ def read_ln(path: Path, image_root: str | os.PathLike | None = None) -> LineItem
             found.skipped.append((name, "no such image"))
             continue
         try:
-            text = image.with_suffix(".txt").read_text(encoding="utf-8-sig").rstrip("\n")
+            with open_file(image.with_suffix(".txt")) as content:
+                text = io.TextIOWrapper(content, encoding="utf-8-sig").read().rstrip("\n")
         except FileNotFoundError:
             found.skipped.append((name, "no .txt beside the image"))
         except UnicodeDecodeError:
             found.skipped.append((name, "the .txt is not UTF-8"))
         except OSError as error:
-            found.skipped.append((name, f"the .txt cannot be read: {error.strerror}"))
+            found.skipped.append((name, f"the .txt cannot be read: {reason_of(error, image.with_suffix('.txt'))}"))
+        except InputError:
+            found.skipped.append((name, f"the .txt is {NO_FILE}"))
         else:
             found.items.append({"image": {"bytes": None, "path": str(image)}, "text": text})
     return found
@@ -41,7 +47,7 @@ def read_ln(path: Path, image_root: str | os.PathLike | None = None) -> LineItem
 
 def read_rows(path: Path) -> Iterator[tuple[int, str]]:
     """The lines of a text file that are not blank, with their numbers (from 1), without line breaks."""
-    with path.open(encoding="utf-8-sig") as handle:
+    with opened_file(path) as content, io.TextIOWrapper(content, encoding="utf-8-sig") as handle:
         try:
             for number, row in enumerate(handle, 1):
                 if row.strip():
@@ -55,12 +61,10 @@ def image_finder(path: Path, image_root: str | os.PathLike | None):
     if image_root is not None:
         roots = [Path(image_root)]
     else:
-        roots = [path.parent, *sorted(folder for folder in path.parent.iterdir() if folder.is_dir())]
+        roots = [path.parent, *sorted(folder for folder in path.parent.iterdir() if os.path.isdir(folder))]
 
     def find(name: str) -> Path | None:
-        for root in roots:
-            if name and (root / name).is_file():
-                return root / name
-        return None
+        files = [root / name for root in roots if name]
+        return next(filter(os.path.isfile, files), None) or next(filter(is_barred, files), None)
 
     return find

@@ -39,6 +39,7 @@ class StoreReport:
     written: dict[str, int] = field(default_factory=dict)
     left_out: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
+    unreadable: dict[Path, str] = field(default_factory=dict)  # in the folders of the sources, and why
 
     def leave_out(self, reason: str, names: list[str], count: int = 1) -> None:
         self.left_out[reason] += count
@@ -137,9 +138,9 @@ def load_parts(
     """The splits of a source, or the one; an `InputError` names the source without it."""
     skipped: list[tuple[str, str, str]] = []
     if split is None:
-        parts = load_lines(source, skipped=skipped, **load_options)
+        parts = load_lines(source, skipped=skipped, unreadable=report.unreadable, **load_options)
     else:
-        lines = load_lines(source, split, skipped=skipped, **load_options)
+        lines = load_lines(source, split, skipped=skipped, unreadable=report.unreadable, **load_options)
         if lines is None:
             raise InputError(f"{source}: there is no {split} split.")
         parts = {SPLIT_NAMES.get(split, split): lines}

@@ -18,7 +18,7 @@ from htr_convtext.errors import InputError
 from htr_convtext.whole_files import whole_folder, write_whole
 from processing.images import full_size, open_image
 
-from .lines import reason_against_image
+from .lines import BARRED, reason_against_image
 from .report import DataReport
 from .sources import load_lines
 from .splitting import split_by_group
@@ -73,7 +73,12 @@ def prepare_lines(
     parts: dict[str, list[Dataset]] = {}
     for source in sources:
         skipped: list[tuple[str, str, str]] = []
-        data = load_lines(source, skipped=skipped, dropped=report.dropped_characters, **load_options)
+        unreadable: dict[Path, str] = {}
+        data = load_lines(
+            source, skipped=skipped, unreadable=unreadable, dropped=report.dropped_characters, **load_options
+        )
+        for path, reason in unreadable.items():
+            report.leave_out(str(path), reason, is_unreadable=True)
         for split, name, reason in skipped:
             report.leave_out(f"{source}, {split}: {name}", reason)
         if split_by and set(data) == {"train"}:
@@ -156,7 +161,8 @@ def prepared_rows(
             try:
                 image = open_image(line["image"])
             except InputError:
-                report.leave_out(name, reason_against_image(line["image"]))
+                reason = reason_against_image(line["image"])
+                report.leave_out(name, reason, is_unreadable=reason in BARRED)
                 continue
             if report.is_duplicate(split, name, image) and drop_duplicates:
                 report.dropped_duplicates += 1

@@ -45,6 +45,7 @@ class DataReport:
         self.notes: list[str] = []  # what was done with the data set as a whole
         self.splits: dict[str, SplitMeasures] = {}
         self.left_out: dict[str, list[str]] = defaultdict(list)  # reason → names
+        self.unreadable = 0  # of these, what could not be opened
         self.characters: Counter[str] = Counter()
         self.outside: dict[str, list[str]] = defaultdict(list)  # character → some lines
         self.changed_texts = 0
@@ -53,9 +54,10 @@ class DataReport:
         self.duplicates: dict[tuple[str, ...], list[str]] = defaultdict(list)  # one or two splits → pairs of names
         self._images: dict[bytes, dict[str, str]] = defaultdict(dict)  # digest → split → the first name
 
-    def leave_out(self, name: str, reason: str) -> None:
-        """Notes an item that is no line of the data set."""
+    def leave_out(self, name: str, reason: str, is_unreadable: bool = False) -> None:
+        """Notes an item that is no line of the data set, and whether it is one that could not be opened."""
         self.left_out[reason].append(name)
+        self.unreadable += is_unreadable
 
     def is_duplicate(self, split: str, name: str, image: Image.Image) -> bool:
         """Whether an image of exactly these pixels was seen before, in this or another split; each case is noted."""

@@ -54,6 +54,7 @@ def load_lines(
     partition: str | os.PathLike | None = None,
     streaming: bool = False,
     skipped: list[tuple[str, str, str]] | None = None,
+    unreadable: dict[Path, str] | None = None,
     dropped: Counter[str] | None = None,
 ) -> Dataset | DatasetDict | IterableDataset | IterableDatasetDict | None:
     """
@@ -88,6 +89,7 @@ def load_lines(
             `train`.
         streaming: Whether to read while iterating, rather than before.
         skipped: Is given split, name and reason of each item that was left out. They are also logged, as a warning.
+        unreadable: Is given what cannot be opened in the folder, and why. It is also logged, as a warning.
         dropped: Is given how many texts had each of the characters (`"U+0002"`) that were dropped, unless streaming.
 
     Returns:
@@ -103,9 +105,14 @@ def load_lines(
     loaded, reasons = {}, Counter()
     try:
         readers = None
-        if path.exists():
+        if path.exists() or path.is_symlink():
             readers = word_readers(path, image_root, partition)
-            readers = readers or split_readers(path, image_root, image_column, text_column, words)
+            barred: dict[Path, str] = {}
+            readers = readers or split_readers(path, image_root, image_column, text_column, words, barred)
+            report_skipped(str(source), [(str(inner), reason) for inner, reason in barred.items()])
+            reasons.update(barred.values())
+            if unreadable is not None:
+                unreadable |= barred
         kinds = {read.func for read in readers.values()} if readers else {load_native}
         if words and not kinds <= HAVE_WORDS:
             state = "no words are marked there" if path.exists() else "there is no such file or folder"
@@ -181,7 +188,7 @@ def load_splits(sources: Iterable[str | os.PathLike], split: str | None = None) 
 
 def hub_image_folder(source: str | os.PathLike) -> Path | None:
     """A copy of what the Hub has under an id, if that is an image folder: here its metadata are read as they are."""
-    if Path(source).exists() or not HUB_ID.fullmatch(str(source)):
+    if os.path.lexists(source) or not HUB_ID.fullmatch(str(source)):
         return None
     try:
         if not isinstance(load_dataset_builder(str(source)), ImageFolder):

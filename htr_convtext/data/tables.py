@@ -1,6 +1,7 @@
 """Lines from tables of image names and texts: with tabs, CSV, JSON Lines, Parquet. Every cell is read as text."""
 
 import csv
+import io
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from htr_convtext.errors import InputError
+from htr_convtext.folder_files import opened_file
 from htr_convtext.xml_characters import drop_unwritable
 
 from .columns import KNOWN_COLUMNS, find_column, refuse_other_than_text
@@ -123,7 +125,7 @@ def _tab_rows(file: Path, has_header: bool) -> Iterator[tuple[int, Row]]:
 
 
 def _csv_rows(file: Path) -> Iterator[tuple[int, Row]]:
-    with file.open(encoding="utf-8-sig", newline="") as handle:
+    with opened_file(file) as content, io.TextIOWrapper(content, encoding="utf-8-sig", newline="") as handle:
         reader = csv.reader(handle, strict=True)
         try:
             rows = ((reader.line_num, row) for row in reader if row)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from htr_convtext.errors import InputError
+from htr_convtext.folder_files import opened_file
 from htr_convtext.whole_files import write_whole
 from htr_convtext.xml_characters import drop_unwritable
 
@@ -83,10 +84,9 @@ class TextPolicy:
         Reads a JSON object of these settings.
 
         Raises:
-            OSError: if there is no such file.
-            InputError: names the file if it holds anything else.
+            InputError: names the file if it cannot be opened or holds anything else.
         """
-        with open(path, encoding="utf-8") as handle:
+        with opened_file(path) as handle:
             try:
                 return cls(**json.load(handle))
             except (TypeError, AttributeError, ValueError) as error:

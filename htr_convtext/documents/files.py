@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from htr_convtext.errors import InputError
+from htr_convtext.folder_files import walk
 
 from .xml_reader import NotAPageError, read_head
 
@@ -50,10 +51,8 @@ def find_documents(
     Raises:
         InputError: if nothing was found, or there are XML files and lxml is missing.
     """
-    outside = Path(leave_out).resolve() if leave_out is not None else None
-    files = _list_files(map(Path, paths), outside)
+    files, failed = _list_files(map(Path, paths), leave_out)
     documents: dict[Path, Document] = {}
-    failed: list[str] = []
     images: dict[Path, Path] = {}  # that XML files describe
     alto: set[Path] = set()
     for file, root, is_named in files:
@@ -103,18 +102,20 @@ def _set_instead(documents: dict[Path, Document], images: Mapping[Path, Path], s
             documents[file] = replace(document, instead=spare.get(images[file]))
 
 
-def _list_files(paths: Iterable[Path], outside: Path | None) -> list[tuple[Path, Path, bool]]:
-    """Files, each with the folder that its name starts from, and whether it was named itself."""
+def _list_files(
+    paths: Iterable[Path], leave_out: str | os.PathLike | None
+) -> tuple[list[tuple[Path, Path, bool]], list[str]]:
+    """Files, each with the folder that its name starts from, and whether it was named itself; and the errors."""
     files: list[tuple[Path, Path, bool]] = []
+    failed: list[str] = []
     for path in paths:
-        if path.is_dir():
-            found = sorted(file for file in path.rglob("*") if file.is_file())
-            if outside and path.resolve() in outside.parents:
-                found = [file for file in found if outside not in file.resolve().parents]
-            files += [(file, path, False) for file in found]
+        if os.path.isdir(path):
+            found = walk(path, leave_out)
+            files += [(file, path, False) for file in found.files]
+            failed += [f"{inner}: {reason}." for inner, reason in found.unreadable.items()]
         else:
             files.append((path, path.parent, True))
-    return files
+    return files, failed
 
 
 def alto_beside_page_xml(images: Mapping[Path, Path], alto: Set[Path]) -> set[Path]:

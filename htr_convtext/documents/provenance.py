@@ -4,6 +4,8 @@ from datetime import datetime, timezone
 
 from lxml import etree
 
+from htr_convtext import __version__
+
 from .page import Page
 
 
@@ -24,7 +26,11 @@ def settings_of(page: Page) -> dict[str, str]:
     """What there is to say of how a page was read; nothing if it was not read here."""
     if page.provenance is None:
         return {}
-    settings = {"model": page.provenance.model or "unnamed", "decoder": page.provenance.decoder}
+    settings = {
+        "software version": __version__,
+        "model": page.provenance.model or "unnamed",
+        "decoder": page.provenance.decoder,
+    }
     if page.provenance.calibration is None:
         return settings | {"confidence": "mean score of the characters"}
     settings |= {"calibration": page.provenance.calibration, "confidence": "probability of being right"}
@@ -83,10 +89,13 @@ def record_in_alto(root: etree._Element, page: Page) -> None:
     else:
         step = add_child(add_child(description, "OCRProcessing", ID=identifier), "ocrProcessingStep")
     add_child(step, "processingDateTime").text = now()
+    settings.pop("software version", None)  # it has an element of its own
     if settings:
         lines = [f"{name}: {value}" for name, value in settings.items()]
         add_child(step, "processingStepSettings").text = "\n".join(lines)
-    add_child(add_child(step, "processingSoftware"), "softwareName").text = CREATOR
+    software = add_child(step, "processingSoftware")
+    for name, text in (("softwareName", CREATOR), ("softwareVersion", __version__)):
+        add_child(software, name).text = text
     element = root.find(".//{*}Page")
     element.attrib.pop("ACCURACY", None)  # of the text that was there before
     if page.expected_cer is not None:

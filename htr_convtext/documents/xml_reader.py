@@ -5,10 +5,10 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from htr_convtext.errors import InputError
+from htr_convtext.folder_files import opened_file, read_file
 from processing.errors import one_line
 
 from .geometry import Points, course_of, has_area, parse_number, parse_points
@@ -36,13 +36,12 @@ def read_page(path: str | os.PathLike, words: bool = False) -> Page:
             own; their baseline is that of the line they are in, or its middle.
 
     Raises:
-        OSError: if there is no such file.
         NotAPageError: names the file if it is of another kind.
-        InputError: names the file if it is damaged or has not exactly one page.
+        InputError: names the file if it cannot be opened, is damaged or has not exactly one page.
         ModuleNotFoundError: if lxml is missing.
     """
     etree = _import_lxml()
-    source = Path(path).read_bytes()
+    source = read_file(path)
     try:
         root = parse_xml(source, os.fspath(path))
     except etree.XMLSyntaxError as error:
@@ -86,7 +85,7 @@ def read_head(path: str | os.PathLike) -> PageHead:
         As `read_page`, but for what is wrong further on.
     """
     etree = _import_lxml()
-    with open(path, "rb") as handle:
+    with opened_file(path) as handle:
         elements = (element for _, element in etree.iterparse(handle, events=("start",), **SAFE))
         try:
             root = next(elements)
@@ -129,7 +128,7 @@ def root_name(path: str | os.PathLike) -> str | None:
     from lxml import etree
 
     try:
-        with open(path, "rb") as handle:
+        with opened_file(path) as handle:
             _, root = next(etree.iterparse(handle, events=("start",), resolve_entities=False, no_network=True))
     except etree.XMLSyntaxError:
         return None

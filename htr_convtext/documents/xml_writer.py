@@ -1,18 +1,21 @@
 """PAGE-XML 2019 and ALTO 4 of what was read on a page, or the file it came from with the new text."""
 
+import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import replace
 from itertools import chain, count
 from typing import Literal
 
 from lxml import etree
 
+from htr_convtext import __version__
 from htr_convtext.xml_characters import drop_unwritable
 
 from .geometry import Points, bounding_box, scale_points
 from .page import Page, PageLine, Region
 from .provenance import CREATOR, add_child, now, record_in_alto, record_in_page_xml
+from .xml_faults import faults_of, is_name
 from .xml_reader import line_ids, parse_xml
 
 
@@ -20,6 +23,7 @@ PAGE_NAMESPACE = "http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-1
 ALTO_NAMESPACE = "http://www.loc.gov/standards/alto/ns-v4#"
 DOUBTFUL = "doubtful"  # the tag of words in ALTO
 XSI = "{http://www.w3.org/2001/XMLSchema-instance}schemaLocation"
+logger = logging.getLogger(__name__)
 OWN_IDS = ("order", "page_1", "processing_1", DOUBTFUL)  # of elements that new files have
 
 
@@ -28,7 +32,8 @@ def to_xml(page: Page, kind: Literal["page", "alto"], min_confidence: float | No
     A page as PAGE-XML 2019 or ALTO 4, in UTF-8, with what read it in its metadata.
 
     If the page came from a file of that kind, this is that file, of its own version: the lines that were read have the
-    new text, words and confidences, everything else is as it was. Characters that XML cannot hold are left out.
+    new text, words and confidences, everything else is as it was. If it was not valid, neither is this; a warning says
+    why. Characters that XML cannot hold are left out.
 
     Args:
         min_confidence: Marks the words (and lines without words) that are less sure: in PAGE-XML with Transkribus' tag
@@ -47,10 +52,13 @@ def to_xml(page: Page, kind: Literal["page", "alto"], min_confidence: float | No
     element = root.find(".//{*}Page")
     scale = _scale_to(element, page)
     lines = {line.id: line for line in page.lines if line.score is not None or not is_source}
-    for line_element, identifier in line_ids(element).items():
-        if identifier in lines:
-            fill(line_element, lines[identifier], scale)
-            mark(line_element, lines[identifier], min_confidence)
+    filled = {line: lines[name] for line, name in line_ids(element).items() if name in lines}
+    for line_element in filled:
+        _empty(line_element)
+    taken = {each.get("id") or each.get("ID") for each in root.iter("{*}*")}
+    for line_element, line in filled.items():
+        fill(line_element, line, scale, _word_ids(line, taken))
+        mark(line_element, line, min_confidence)
     if kind == "page":
         _update_page_xml(root, page)
         record_in_page_xml(root.find("{*}Metadata"), page)
@@ -58,6 +66,11 @@ def to_xml(page: Page, kind: Literal["page", "alto"], min_confidence: float | No
         record_in_alto(root, page)
     if not is_source:
         etree.indent(root)
+    elif faults := faults_of(root, kind):
+        name = {"page": "PAGE-XML", "alto": "ALTO"}[kind]
+        logger.warning(
+            "%s: its %s was not valid, and is not so as it is written: %s.", page.image, name, "; ".join(faults)
+        )
     return etree.tostring(root.getroottree(), xml_declaration=True, encoding="UTF-8")
 
 
@@ -81,7 +94,7 @@ def _with_unique_ids(page: Page) -> Page:
 
     def unique(identifier: str, kind: str, words: int = 0) -> str:
         others = (name for number in count(1) if (name := f"{kind}_{number}") not in given)
-        for name in chain(filter(None, [identifier]), others):
+        for name in chain(filter(is_name, [identifier]), others):
             own = {name, *(_word_id(name, number) for number in range(1, words + 1))}
             if taken.isdisjoint(own):
                 taken.update(own)
@@ -93,6 +106,23 @@ def _with_unique_ids(page: Page) -> Page:
 
 def _word_id(line_id: str, number: int) -> str:
     return f"{line_id}_w{number}"
+
+
+def _word_ids(line: PageLine, taken: Set[str]) -> list[str]:
+    """Ids for the words of a line that nothing else in the file has."""
+    stem = line.id
+    while True:
+        ids = [_word_id(stem, number) for number in range(1, len(line.words) + 1)]
+        if taken.isdisjoint(ids):
+            return ids
+        stem += "_"
+
+
+def _empty(line: etree._Element) -> None:
+    """Removes the text and words of a line."""
+    for name in ("Word", "TextEquiv", "String", "SP", "HYP"):
+        for child in line.findall(f"{{*}}{name}"):
+            line.remove(child)
 
 
 def _scale_to(element: etree._Element, page: Page) -> Callable[[Points], Points]:
@@ -120,7 +150,7 @@ def _new_page_xml(page: Page) -> etree._Element:
     root = etree.Element(tag("PcGts"), nsmap={None: PAGE_NAMESPACE})
     root.set(XSI, f"{PAGE_NAMESPACE} {PAGE_NAMESPACE}/pagecontent.xsd")
     metadata = etree.SubElement(root, tag("Metadata"))
-    for name, text in (("Creator", CREATOR), ("Created", now()), ("LastChange", now())):
+    for name, text in (("Creator", f"{CREATOR} {__version__}"), ("Created", now()), ("LastChange", now())):
         etree.SubElement(metadata, tag(name)).text = text
     size = {"imageWidth": str(round(page.width)), "imageHeight": str(round(page.height))}
     element = etree.SubElement(root, tag("Page"), imageFilename=page.image, **size)
@@ -151,14 +181,14 @@ def _add_page_xml_points(parent: etree._Element, name: str, points: Points) -> N
         element.set("points", " ".join(f"{x},{y}" for x, y in whole))
 
 
-def _fill_page_xml(element: etree._Element, line: PageLine, scale: Callable[[Points], Points]) -> None:
-    for child in [*element.findall("{*}Word"), *element.findall("{*}TextEquiv")]:
-        element.remove(child)
+def _fill_page_xml(
+    element: etree._Element, line: PageLine, scale: Callable[[Points], Points], word_ids: list[str]
+) -> None:
     before = [element.find(f"{{*}}{name}") for name in ("AlternativeImage", "Coords", "Baseline")]
     place = max((element.index(child) + 1 for child in before if child is not None), default=0)
     added = []
-    for number, word in enumerate(line.words, 1):
-        word_element = add_child(element, "Word", id=_word_id(line.id, number))
+    for word, identifier in zip(line.words, word_ids, strict=True):
+        word_element = add_child(element, "Word", id=identifier)
         _add_page_xml_points(word_element, "Coords", scale(word.polygon))
         _add_page_xml_text(word_element, word.text, word.score)
         added.append(word_element)
@@ -247,14 +277,11 @@ def _set_alto_shape(element: etree._Element, polygon: Points) -> None:
         add_child(add_child(element, "Shape"), "Polygon", POINTS=_alto_points(polygon))
 
 
-def _fill_alto(element: etree._Element, line: PageLine, scale: Callable[[Points], Points]) -> None:
-    for name in ("String", "SP", "HYP"):
-        for child in element.findall(f"{{*}}{name}"):
-            element.remove(child)
-    for number, word in enumerate(line.words, 1):
-        if number > 1:
+def _fill_alto(element: etree._Element, line: PageLine, scale: Callable[[Points], Points], word_ids: list[str]) -> None:
+    for word, identifier in zip(line.words, word_ids, strict=True):
+        if element.find("{*}String") is not None:
             add_child(element, "SP")
-        string = add_child(element, "String", ID=_word_id(line.id, number), CONTENT=word.text)
+        string = add_child(element, "String", ID=identifier, CONTENT=word.text)
         string.set("WC", f"{word.score:.4f}")
         _set_alto_shape(string, scale(word.polygon))
     if not line.words:  # the schema wants one

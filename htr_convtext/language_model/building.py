@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
@@ -39,12 +40,14 @@ class Built:
     Attributes:
         perplexities: Per character, on the lines of each source that were held out.
         whole_size: Bytes of its file if nothing had been left out to fit the size.
+        unreadable: What could not be opened in the folders of its sources, and why.
     """
 
     model: NGramModel
     parts: tuple[Part, ...]
     perplexities: Mapping[str, float]
     whole_size: int
+    unreadable: Mapping[Path, str]
 
     def summary(self) -> str:
         """For the terminal."""
@@ -92,6 +95,7 @@ def build_language_model(
     def clean(text: str) -> str:
         return " ".join("".join(character for character in policy(text) if character in known).split())
 
+    unreadable: dict[Path, str] = {}
     books: dict[str, list[str]] = {}
     data: dict[str, list[str]] = {}
     held_out: dict[str, list[str]] = {}
@@ -100,13 +104,15 @@ def build_language_model(
             books[source] = read_text(source, clean)
         else:
             data[source], held_out[source] = (
-                _transcriptions(source, split, clean) for split in ("train", "validation")
+                _transcriptions(source, split, clean, unreadable) for split in ("train", "validation")
             )
             if not data[source]:
                 raise InputError(f"{source}: it has no training split with transcriptions.")
     if validation := list(map(str, validation)):
         held_out = {
-            source: read_text(source, clean) if _is_text(source) else _transcriptions(source, "validation", clean)
+            source: read_text(source, clean)
+            if _is_text(source)
+            else _transcriptions(source, "validation", clean, unreadable)
             for source in validation
         }
         if missing := [source for source, lines in held_out.items() if not lines]:
@@ -137,6 +143,7 @@ def build_language_model(
         tuple(Part(name, *size, weight) for name, size, weight in zip(names, sizes, weights, strict=True)),
         {name: pruned.perplexity(lines) for name, lines in held_out.items()},
         whole_size,
+        unreadable,
     )
 
 
@@ -144,7 +151,9 @@ def _is_text(source: str) -> bool:
     return source.lower().endswith(".txt")
 
 
-def _transcriptions(source: str, split: str, clean: Callable[[str], str]) -> list[str]:
-    """The lines of a split, if there is one."""
-    lines = load_lines(source, split)
+def _transcriptions(
+    source: str, split: str, clean: Callable[[str], str], unreadable: dict[Path, str] | None = None
+) -> list[str]:
+    """The lines of a split, if there is one; `unreadable` as for `load_lines`."""
+    lines = load_lines(source, split, unreadable=unreadable)
     return [] if lines is None else [line for line in map(clean, lines["text"]) if line]

@@ -8,13 +8,13 @@ whatever reads with KenLM, flashlight-text among them. KenLM's wheels have no pr
 import os
 import struct
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from processing.beam_search import SPACE
 
 from ..errors import InputError
+from ..folder_files import read_file
 from ..whole_files import write_whole
 from .ngrams import Level, NGramModel
 from .vocabulary import Vocabulary, word_hash
@@ -84,7 +84,7 @@ def read_model(path: str | os.PathLike) -> NGramModel:
         OSError: if it cannot be read.
         InputError: if it is no quantised trie of KenLM, or damaged.
     """
-    content = Path(path).read_bytes()
+    content = read_file(path)
     try:
         return _parse(content)
     except (ValueError, IndexError, struct.error, UnicodeDecodeError) as error:

@@ -4,9 +4,9 @@ import html
 import os
 import random
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 from htr_convtext.errors import InputError
+from htr_convtext.folder_files import read_file
 
 
 SHORTEST, LONGEST = 25, 70  # characters of the pieces of running text: what a written line holds
@@ -21,11 +21,10 @@ def read_text(path: str | os.PathLike, clean: Callable[[str], str]) -> list[str]
         clean: Brings a text into the form in which a model writes.
 
     Raises:
-        OSError: if it cannot be read.
-        InputError: if it is not UTF-8 or has no text.
+        InputError: if it cannot be opened, is not UTF-8 or has no text.
     """
     try:
-        content = Path(path).read_text(encoding="utf-8-sig")
+        content = read_file(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8; save it as UTF-8. ({error})") from None
     pieces = list(_cut(map(clean, html.unescape(content).splitlines())))

@@ -1,5 +1,6 @@
 """Fonts of handwriting: which characters they have, and how large and thick their letters are."""
 
+import logging
 import os
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -11,11 +12,13 @@ from PIL import ImageFont
 from scipy.ndimage import distance_transform_edt, maximum_filter
 
 from htr_convtext.errors import InputError
+from htr_convtext.folder_files import walk
 
 
 BUNDLED_FONTS = Path(__file__).parents[2] / "fonts"
 SUFFIXES = (".ttf", ".otf")
 REFERENCE_SIZE = 400  # pixels per em at which a font is measured
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,10 @@ def find_fonts(folder: str | os.PathLike = BUNDLED_FONTS) -> list[LineFont]:
     Raises:
         InputError: names the folder if it holds no font, or the file that cannot be read.
     """
-    paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES)
+    found = walk(folder)
+    for path, reason in found.unreadable.items():
+        logger.warning("%s: %s.", path, reason)
+    paths = [path for path in found.files if path.suffix.lower() in SUFFIXES]
     if not paths:
         raise InputError(f"{folder}: no fonts ({', '.join(SUFFIXES)}) there.")
     fonts = [LineFont(str(path)) for path in paths]

@@ -4,11 +4,11 @@ import os
 import re
 from collections import Counter
 from collections.abc import Sequence, Set
-from pathlib import Path
 
 import numpy as np
 
 from htr_convtext.errors import InputError
+from htr_convtext.folder_files import read_file
 
 from ..text_policy import TextPolicy
 
@@ -67,13 +67,12 @@ class LineTexts:
         Reads running texts from UTF-8 files.
 
         Raises:
-            OSError: if there is no such file.
-            InputError: names the file if it is empty or not UTF-8.
+            InputError: names the file if it cannot be opened, is empty or not UTF-8.
         """
         texts = []
         for path in paths:
             try:
-                texts.append(Path(path).read_text(encoding="utf-8"))
+                texts.append(read_file(path).decode("utf-8"))
             except UnicodeDecodeError as error:
                 raise InputError(f"{path}: not a text in UTF-8. ({error})") from None
             if not texts[-1].strip():
