@@ -8,7 +8,7 @@ from PIL import Image
 
 from htr_convtext.errors import InputError
 
-from .geometry import Points, bounding_box, has_area, scale_points
+from .geometry import Points, bounding_box, has_area, scale_points, whole_outline
 from .page import Page, PageLine
 
 
@@ -23,7 +23,8 @@ def in_pixels(page: Page, image: Image.Image) -> Page:
     """
     A page measured in other units, or on a scan of another size than `image`, in pixels of `image`.
 
-    A line that has only a baseline is given a polygon around it.
+    A line that has only a baseline is given a polygon around it; one whose polygon crosses itself or has no area, the
+    hull of its points or the box around them.
 
     Raises:
         InputError: if the page is of another shape than the image.
@@ -59,15 +60,15 @@ def scaled(page: Page, across: float, down: float) -> Page:
 
 
 def _outlines(lines: Sequence[PageLine]) -> list[Points]:
-    """The polygons of lines; where there is a baseline, but no polygon with an area, a band around it."""
+    """The whole polygons of lines; where there is a baseline, but no polygon with an area, a band around it."""
     has_outline = [has_area(line.polygon) or not line.baseline for line in lines]
     if all(has_outline):
-        return [line.polygon for line in lines]
+        return [whole_outline(line.polygon) for line in lines]
     distances = sorted(_to_nearest([line.baseline for line in lines if line.baseline]))
     outlines = []
     for line, is_whole in zip(lines, has_outline, strict=True):
         if is_whole:
-            outlines.append(line.polygon)
+            outlines.append(whole_outline(line.polygon))
             continue
         left, _, right, _ = bounding_box(line.baseline)
         spacing = distances[len(distances) // 2] if distances else (right - left) / 10
