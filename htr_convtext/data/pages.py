@@ -53,9 +53,7 @@ def read_pages(files: list[Path], folder: Path, words: bool = False) -> LineItem
             left_out[file] = [(str(file), error.strerror or str(error))]
             continue
         except InputError as error:
-            # Without the details, so that all of a kind are counted together.
-            reason, detail = REASON.fullmatch(str(error).removeprefix(f"{file}: ")).groups()
-            left_out[file] = [(f"{file} ({detail})" if detail else str(file), reason)]
+            left_out[file] = [_with_details(str(file), str(error).removeprefix(f"{file}: "))]
             continue
         try:
             image = find_page_image(file, page.image)
@@ -64,7 +62,7 @@ def read_pages(files: list[Path], folder: Path, words: bool = False) -> LineItem
             continue
         name = file.relative_to(folder).with_suffix("").as_posix()
         reasons = [(f"{name}#{line.id}", reason_against(line, unit)) for line in page.lines]
-        left_out[file] = [(line, reason) for line, reason in reasons if reason]
+        left_out[file] = [_with_details(line, reason) for line, reason in reasons if reason]
         if not page.lines:
             left_out[file].append((str(file), f"a page without {unit}s"))
         has_lines = len(left_out[file]) < len(reasons)
@@ -92,12 +90,20 @@ def read_pages(files: list[Path], folder: Path, words: bool = False) -> LineItem
     return found
 
 
+def _with_details(name: str, reason: str) -> tuple[str, str]:
+    """Name and reason, the details of the latter with the name, so that all of a kind are counted together."""
+    reason, details = REASON.fullmatch(reason).groups()
+    return f"{name} ({details})" if details else name, reason
+
+
 def reason_against(line: PageLine, unit: str) -> str | None:
     """Why a line, or a word, cannot be used, if it cannot."""
     if not line.text.strip():
         return "no text"
     if unit == "word" and len(line.text.split()) > 1:
         return "several words in one"
+    if line.error:
+        return line.error
     return None if line.polygon or line.baseline else "no polygon or baseline"
 
 

@@ -30,13 +30,14 @@ def parse_points(text: str) -> Points:
     Raises:
         InputError: if these are not pairs of numbers: one that is missing must not move all that follow.
     """
+    is_torn = re.search(r"(^|\s),\S", text)  # nothing before the comma
     text = re.sub(r"\s*,\s*", ",", text.strip())
     by_space, by_comma = ([part.split(other) for part in text.split(one)] for one, other in ((None, ","), (",", None)))
     for parts in (by_space, by_comma):
         if all(len(part) == 2 for part in parts):
             return [(parse_number(x), parse_number(y)) for x, y in parts]
     numbers = text.split("," if len(by_space) == 1 else None)
-    if len(numbers) % 2 or ("," in text and len(by_space) > 1):
+    if is_torn or len(numbers) % 2 or ("," in text and len(by_space) > 1):
         raise InputError(f"not pairs of coordinates: {one_line(text)[:60]!r}")
     values = [parse_number(number) for number in numbers]
     return list(zip(values[::2], values[1::2], strict=True))

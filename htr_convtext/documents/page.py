@@ -32,7 +32,7 @@ class PageLine:
         text: Empty if there is none.
         polygon, baseline: In the units of the page, or empty.
         score: The mean of the scores of the characters, 0 where there are none; `None` if the line was not read here.
-        error: Why it could not be read.
+        error: Why it could not be read, or its coordinates in a file.
         confidence: Of what was read, if the model is calibrated.
     """
 

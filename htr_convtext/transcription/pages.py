@@ -76,7 +76,7 @@ def transcribe_image(
             try:
                 cut = cut_line(grey, line.polygon, line.baseline)
             except InputError as error:
-                lines[index] = replace(line, error=str(error))
+                lines[index] = replace(line, error=line.error or str(error))
             else:
                 cuts.append((index, replace(cut, image=EMPTY)))
                 yield cut.image
