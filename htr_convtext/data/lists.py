@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
+from htr_convtext.documents.file_names import find_file
 from htr_convtext.errors import InputError
 
 from .items import LineItems
@@ -51,16 +53,10 @@ def read_rows(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def image_finder(path: Path, image_root: str | os.PathLike | None):
-    """A function from a name in the list `path` to the file it means, or `None`."""
+    """A function from a name in the list `path` to the file it means (`find_file`), or `None`."""
     if image_root is not None:
         roots = [Path(image_root)]
     else:
         roots = [path.parent, *sorted(folder for folder in path.parent.iterdir() if folder.is_dir())]
 
-    def find(name: str) -> Path | None:
-        for root in roots:
-            if name and (root / name).is_file():
-                return root / name
-        return None
-
-    return find
+    return partial(find_file, roots)

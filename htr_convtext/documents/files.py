@@ -8,6 +8,7 @@ from pathlib import Path
 
 from htr_convtext.errors import InputError
 
+from .file_names import find_file
 from .xml_reader import NotAPageError, read_head
 
 
@@ -131,7 +132,7 @@ def alto_beside_page_xml(images: Mapping[Path, Path], alto: Set[Path]) -> set[Pa
 
 def find_page_image(file: Path, image: str) -> Path:
     """
-    The image that an XML file names, or else the one named as the file, beside it or in the folder above.
+    The image that an XML file names, or else the one named as the file, beside it or in the folder above (`find_file`).
 
     Args:
         image: The name in the file, or empty.
@@ -141,9 +142,9 @@ def find_page_image(file: Path, image: str) -> Path:
     """
     beside = file.parent
     folders = (beside, beside.parent if beside.name else beside / "..")
-    names = [image] if image else []
-    for name in [*names, *(file.stem + suffix for suffix in IMAGE_SUFFIXES)]:
-        for folder in folders:
-            if (folder / name).is_file():
-                return folder / name
+    names = [image, image.partition("?")[0]] if image else []  # a URL may have a query
+    for name in [*dict.fromkeys(names), *(file.stem + suffix for suffix in IMAGE_SUFFIXES)]:
+        found = find_file(folders, name)
+        if found is not None:
+            return found
     raise InputError(f"{file}: no page image {image or file.stem} beside it")
