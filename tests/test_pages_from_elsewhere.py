@@ -1,12 +1,19 @@
 """Pages and lists of other programs: how they name images, in what they measure, and two files of one page."""
 
+import logging
 import unicodedata
+from dataclasses import replace
 
 import pytest
+from lxml import etree
 from PIL import Image
 
 from htr_convtext.data import load_lines
+from htr_convtext.documents import PageImages, Word, in_pixels, read_page
 from htr_convtext.documents.file_names import find_file
+from htr_convtext.documents.xml_writer import to_xml
+from htr_convtext.errors import InputError
+from tests.helpers import draw_line
 from tests.test_page_sources import page_line, page_xml, write_page
 
 
@@ -67,3 +74,117 @@ def test_lists_with_the_names_of_other_systems(tmp_path, name):
     content = {"train.tsv": f"{named}\tone", "train.ln": named, "metadata.csv": f"file_name,text\n{named},one"}[name]
     (tmp_path / name).write_text(content + "\n", encoding="utf-8")
     assert load_lines(tmp_path, "train")["text"] == ["one"]
+
+
+def alto_in(unit: str, factor: float, size: bool = False, space: str = "", lines: int = 3) -> str:
+    """ALTO of a page of 400 × 200 pixels with lines of 200 × 30, in units of which a pixel has `factor`."""
+
+    def box(left: float, top: float, width: float, height: float) -> str:
+        names = zip(("HPOS", "VPOS", "WIDTH", "HEIGHT"), (left, top, width, height), strict=True)
+        return " ".join(f'{name}="{value * factor:g}"' for name, value in names)
+
+    space = space and box(*map(float, space.split()))
+    attributes = f'WIDTH="{400 * factor:g}" HEIGHT="{200 * factor:g}"' if size else ""
+    text = "".join(
+        f'<TextLine ID="l{n}" {box(20, 20 + 50 * n, 200, 30)}><String CONTENT="a"/></TextLine>' for n in range(lines)
+    )
+    return (
+        f"<alto><Description><MeasurementUnit>{unit}</MeasurementUnit></Description><Layout><Page {attributes}>"
+        f"<PrintSpace {space}><TextBlock>{text}</TextBlock></PrintSpace></Page></Layout></alto>"
+    )
+
+
+def ruled_page(size: tuple[int, int] = (400, 200), scale: float = 1, lines: int = 3) -> Image.Image:
+    """A page with a line of letters in each box of `alto_in`, all of them `scale` times as large and as far."""
+    page = Image.new("L", size, 230)
+    for n in range(lines):
+        text = draw_line("some words of a line").resize((round(190 * scale), round(20 * scale)))
+        page.paste(text, (round(25 * scale), round((25 + 50 * n) * scale)))
+    return page
+
+
+def corners(page, index: int = 0) -> list[int]:
+    (left, top), _, (right, bottom), _ = page.lines[index].polygon
+    return [round(value) for value in (left, top, right, bottom)]
+
+
+@pytest.mark.parametrize(("unit", "per_inch"), [("mm10", 254), ("inch1200", 1200), (" MM10 ", 254)])
+@pytest.mark.parametrize(
+    ("size", "space", "dpi"),
+    [(True, "", None), (False, "0 0 400 200", None), (False, "10 10 300 180", 200), (False, "", 200)],
+    ids=["size", "print space", "resolution, margins", "resolution"],
+)
+def test_units_of_alto(tmp_path, unit, per_inch, size, space, dpi):
+    file = tmp_path / "p.xml"
+    file.write_text(alto_in(unit, per_inch / 200, size, space))
+    ruled_page().save(tmp_path / "p.png", **({"dpi": (dpi, dpi)} if dpi else {}))
+    page = in_pixels(read_page(file), PageImages(tmp_path / "p.png")[0])
+    assert corners(page, 1) == [20, 70, 220, 100]
+    assert page.notes == []
+    # written again in the units of the file
+    lines = [replace(line, text="b", score=0.5, words=[]) for line in page.lines]
+    assert page.units == pytest.approx((per_inch / 200, per_inch / 200), rel=0.01)
+    assert b'CONTENT="b"' in to_xml(page.with_lines(lines), "alto")
+    assert load_lines(file, "train").num_rows == 3
+
+
+@pytest.mark.parametrize(("space", "dpi"), [("", None), ("10 10 300 180", None), ("10 10 300 180", 72), ("", 1200)])
+def test_units_that_cannot_be_known_are_refused_by_name(tmp_path, space, dpi):
+    (tmp_path / "p.xml").write_text(alto_in("mm10", 1.27, space=space))
+    ruled_page().save(tmp_path / "p.png", **({"dpi": (dpi, dpi)} if dpi else {}))
+    with pytest.raises(InputError, match="measured in mm10, but neither the size"):
+        in_pixels(read_page(tmp_path / "p.xml"), PageImages(tmp_path / "p.png")[0])
+
+
+@pytest.mark.parametrize("factor", [2, 3, 1.5, 0.5])
+@pytest.mark.parametrize("lines", [1, 3])
+def test_a_size_that_the_lines_contradict(tmp_path, caplog, factor, lines):
+    """The file names another size than that of the image, but the lines were drawn on the image."""
+    (tmp_path / "p.xml").write_text(
+        alto_in("pixel", 1, lines=lines).replace("<Page ", f'<Page WIDTH="{400 * factor}" HEIGHT="{200 * factor}" ')
+    )
+    ruled_page(lines=lines).save(tmp_path / "p.png")
+    page = in_pixels(read_page(tmp_path / "p.xml"), PageImages(tmp_path / "p.png")[0])
+    assert corners(page) == [20, 20, 220, 50]
+    (note,) = page.notes
+    assert "the lines fit the image itself, 400 × 200; they are used as they are" in note
+    assert page.units == (1, 1)
+    with caplog.at_level(logging.WARNING):
+        assert load_lines(tmp_path, "train").num_rows == lines
+    assert "1 pages, the file gives its size" in caplog.text
+
+
+@pytest.mark.parametrize("scale", [0.5, 0.7, 2])
+@pytest.mark.parametrize("lines", [1, 3])
+def test_a_size_that_the_lines_bear_out(tmp_path, scale, lines):
+    """The lines were drawn on a scan of another size, and would lie within this one too."""
+    (tmp_path / "p.xml").write_text(alto_in("pixel", 1, size=True, lines=lines))
+    ruled_page((round(400 * scale), round(200 * scale)), scale, lines).save(tmp_path / "p.png")
+    page = in_pixels(read_page(tmp_path / "p.xml"), PageImages(tmp_path / "p.png")[0])
+    assert corners(page) == [round(value * scale) for value in (20, 20, 220, 50)]
+    assert page.notes == []
+    assert page.units == pytest.approx((1 / scale, 1 / scale))
+
+
+def test_one_side_of_a_page_is_enough(tmp_path):
+    (tmp_path / "p.xml").write_text(alto_in("pixel", 1, size=True).replace('WIDTH="400"', 'WIDTH=""'))
+    ruled_page((800, 400), 2).save(tmp_path / "p.png")
+    assert corners(in_pixels(read_page(tmp_path / "p.xml"), PageImages(tmp_path / "p.png")[0])) == [40, 40, 440, 100]
+
+
+def test_regions_that_fill_the_image_tell_that_it_was_drawn_on(tmp_path):
+    xml = page_xml(page_line("a", "one"), size=(400, 200))
+    (tmp_path / "p1.xml").write_text(xml.replace("<TextLine", '<Coords points="0,0 200,0 200,100 0,100"/><TextLine', 1))
+    page = in_pixels(read_page(tmp_path / "p1.xml"), Image.new("L", (200, 100), 100))
+    assert (corners(page), len(page.notes)) == ([10, 10, 60, 40], 1)
+
+
+def test_words_are_written_in_the_units_of_the_file(tmp_path):
+    (tmp_path / "p.xml").write_text(alto_in("mm10", 1.27, space="0 0 400 200"))
+    page = in_pixels(read_page(tmp_path / "p.xml"), ruled_page())
+    words = [Word("b", 0.5, [(20, 20), (120, 20), (120, 50), (20, 50)])]
+    page = page.with_lines([replace(line, text="b", score=0.5, words=words) for line in page.lines])
+    string = etree.fromstring(to_xml(page, "alto")).find(".//{*}String")
+    assert [string.get(name) for name in ("HPOS", "WIDTH")] == ["25.4", "127"]
+    new = etree.fromstring(to_xml(replace(page, source=None), "alto")).find(".//{*}String")
+    assert [new.get(name) for name in ("HPOS", "WIDTH")] == ["20", "100"]

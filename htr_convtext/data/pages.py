@@ -110,6 +110,7 @@ def reason_against(line: PageLine, unit: str) -> str | None:
 def cut_lines(items: list[dict]) -> Iterator[dict]:
     """Opens pages and yields their lines as PNG, grey and white outside of the polygon."""
     failed: list[tuple[str, str]] = []
+    noted: list[tuple[str, str]] = []
     for item in items:
         page: Page = pickle.loads(item["content"])
         try:
@@ -118,6 +119,8 @@ def cut_lines(items: list[dict]) -> Iterator[dict]:
         except InputError as error:
             failed.append((f"{item['xml']} ({error})", "pages whose image cannot be read"))
             image = None
+        else:
+            noted += [(item["xml"], note) for note in page.notes]
         for line in page.lines:
             if reason_against(line, item["unit"]):
                 continue
@@ -134,3 +137,4 @@ def cut_lines(items: list[dict]) -> Iterator[dict]:
                     content["bytes"] = buffer.getvalue()
             yield {"image": content, "text": line.text, "page": item["page"], f"{item['unit']}_id": line.id}
     report_skipped("PAGE-XML and ALTO", failed, "became empty images")
+    report_skipped("PAGE-XML and ALTO", noted, "pages")

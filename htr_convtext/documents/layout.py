@@ -6,17 +6,14 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from htr_convtext.errors import InputError
-
 from .geometry import Points, bounding_box, has_area, scale_points, whole_outline
 from .page import Page, PageLine
+from .scale import pixels_per_unit
 
 
 # A line given by its baseline alone reaches this far above and below it, in units of the distance to its neighbours.
 ABOVE, BELOW = 0.75, 0.3
 ALIKE = 1e-6  # pixels: a baseline, and others in the same place, are not their own neighbours
-# How much wider or higher an image may be for its page than another.
-SHAPE = 1.1
 
 
 def in_pixels(page: Page, image: Image.Image) -> Page:
@@ -27,17 +24,12 @@ def in_pixels(page: Page, image: Image.Image) -> Page:
     hull of its points or the box around them.
 
     Raises:
-        InputError: if the page is of another shape than the image.
+        InputError: if the page is of another shape than the image, or its units cannot be known.
     """
-    across, down = 1.0, 1.0
-    if page.width and page.height:
-        across, down = image.width / page.width, image.height / page.height
-    if not 1 / SHAPE < across / down < SHAPE:
-        raise InputError(
-            f"{page.image or 'the page'}: its lines were drawn on {page.width:g} × {page.height:g}, but the image is "
-            f"{image.width} × {image.height}; give that image, or save it without EXIF rotation."
-        )
-    page = scaled(replace(page, width=image.width, height=image.height), across, down)
+    across, down, note = pixels_per_unit(page, image)
+    notes = [*page.notes, *([note] if note else [])]
+    size = {"width": image.width, "height": image.height, "unit": "pixel", "print_space": []}
+    page = scaled(replace(page, **size, units=page.units or (1.0, 1.0), notes=notes), across, down)
     lines = page.lines
     return page.with_lines(
         replace(line, polygon=outline) for line, outline in zip(lines, _outlines(lines), strict=True)
@@ -46,6 +38,7 @@ def in_pixels(page: Page, image: Image.Image) -> Page:
 
 def scaled(page: Page, across: float, down: float) -> Page:
     """A page with everything on it so many times as far to the right and down; its width and height stay."""
+    units = page.units and (page.units[0] / across, page.units[1] / down)
 
     def scale(part):
         return replace(part, polygon=scale_points(part.polygon, across, down))
@@ -56,7 +49,7 @@ def scaled(page: Page, across: float, down: float) -> Page:
         )
         for line in page.lines
     ]
-    return replace(page, regions=[scale(region) for region in page.regions]).with_lines(lines)
+    return replace(page, units=units, regions=[scale(region) for region in page.regions]).with_lines(lines)
 
 
 def _outlines(lines: Sequence[PageLine]) -> list[Points]:

@@ -62,7 +62,9 @@ def read_page(path: str | os.PathLike, words: bool = False) -> Page:
     except InputError as error:
         raise InputError(f"{path}: damaged {_local_name(root)}. ({error})") from None
     regions = read(pages[0], words)
-    return Page(_image_of(root, pages[0]), width, height, regions, format=page_format, source=source)
+    unit, space = _measures_of_alto(root, pages[0]) if page_format == "alto" else ("pixel", [])
+    image = _image_of(root, pages[0])
+    return Page(image, width, height, regions, format=page_format, source=source, unit=unit, print_space=space)
 
 
 def parse_xml(source: bytes, name: str | None = None) -> "_Element":
@@ -268,10 +270,25 @@ def _polygon_of_alto(element: "_Element") -> Points:
     """The polygon of a block, line or word, or else its box, or else the box around its words."""
     polygon = element.find("{*}Shape/{*}Polygon")
     points = parse_points(polygon.get("POINTS", "")) if polygon is not None else []
-    return _or_around_words(points or box_of_alto(element), element, "String", _polygon_of_alto)
+    return _or_around_words(points or _box_of_alto(element), element, "String", _polygon_of_alto)
 
 
-def box_of_alto(element: "_Element") -> Points:
+def _measures_of_alto(root: "_Element", page: "_Element") -> tuple[str, Points]:
+    """The unit, and the box around the print space and the margins, empty if it is not known."""
+    points = []
+    for part in page.iterchildren("{*}*"):
+        try:
+            points += _box_of_alto(part)
+        except InputError:
+            return _unit_of_alto(root), []
+    return _unit_of_alto(root), box_points(*bounding_box(points)) if points else []
+
+
+def _unit_of_alto(root: "_Element") -> str:
+    return (root.findtext("{*}Description/{*}MeasurementUnit") or "").strip().lower() or "pixel"
+
+
+def _box_of_alto(element: "_Element") -> Points:
     """The box of an element; empty if one of its numbers is missing."""
     numbers = [element.get(name, "").strip() for name in ("HPOS", "VPOS", "WIDTH", "HEIGHT")]
     if not all(numbers):

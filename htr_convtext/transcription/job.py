@@ -188,6 +188,8 @@ class TranscriptionJob:
         for line in page.lines:
             if line.error:
                 self._fail(f"{document.layout or name}, {line.id}: {line.error}")
+        for note in page.notes:
+            self.hooks.message(f"{document.layout or name}: {note}")
         if page.is_sideways:
             self.hooks.message(f"{name}: it seems to lie on its side; turn it and do it again.")
         self.counts.pages += 1
