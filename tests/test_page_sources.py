@@ -387,4 +387,6 @@ def test_what_stands_in_for_a_damaged_layout(tmp_path):
     assert ways(tmp_path / "page" / "p1.xml", tmp_path / "p1.png") == [["page/p1.xml", "p1.png"]]
     write_page(tmp_path / "more", page_xml(page_line("b", "two")), image=False)
     (tmp_path / "alto" / "p1.xml").unlink()
-    assert ways(tmp_path / "page", tmp_path / "more", tmp_path / "p1.png") == [["page/p1.xml"], ["more/p1.xml"]]
+    assert ways(tmp_path / "page", tmp_path / "more", tmp_path / "p1.png") == [["more/p1.xml", "page/p1.xml", "p1.png"]]
+    files = (tmp_path / "page" / "p1.xml", tmp_path / "more" / "p1.xml")
+    assert ways(*files, tmp_path / "p1.png") == [["page/p1.xml"], ["more/p1.xml"]]  # both are named

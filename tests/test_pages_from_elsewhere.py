@@ -11,6 +11,7 @@ from PIL import Image
 from htr_convtext.data import load_lines
 from htr_convtext.documents import PageImages, Word, in_pixels, read_page
 from htr_convtext.documents.file_names import find_file
+from htr_convtext.documents.files import find_documents
 from htr_convtext.documents.xml_writer import to_xml
 from htr_convtext.errors import InputError
 from tests.helpers import draw_line
@@ -74,6 +75,28 @@ def test_lists_with_the_names_of_other_systems(tmp_path, name):
     content = {"train.tsv": f"{named}\tone", "train.ln": named, "metadata.csv": f"file_name,text\n{named},one"}[name]
     (tmp_path / name).write_text(content + "\n", encoding="utf-8")
     assert load_lines(tmp_path, "train")["text"] == ["one"]
+
+
+def test_of_two_files_of_one_image_one_is_read(tmp_path):
+    for name in ("a", "p1", "p1.corrected"):
+        write_page(tmp_path, page_xml(page_line("a", name)), name, image=False)
+    Image.new("L", (200, 100), 100).save(tmp_path / "p1.png")
+    skipped = []
+    assert load_lines(tmp_path, "train", skipped=skipped)["text"] == ["p1"]
+    assert [reason for *_, reason in skipped] == ["its image has another XML file too"] * 2
+    assert sorted(name.rpartition("/")[2] for _, name, _ in skipped) == [
+        "a.xml (beside p1.xml)",
+        "p1.corrected.xml (beside p1.xml)",
+    ]
+    ((document,), failed) = find_documents([tmp_path])
+    assert (document.layout.name, failed) == ("p1.xml", [])
+    assert [file.name for file in document.others] == ["a.xml", "p1.corrected.xml"]
+    assert document.instead.layout.name == "a.xml"
+    (tmp_path / "p1.xml").unlink()
+    assert load_lines(tmp_path, "train")["text"] == ["a"]
+    # one without a line that could be used does not stand in the way
+    write_page(tmp_path, page_xml(""), "a", image=False)
+    assert load_lines(tmp_path, "train")["text"] == ["p1.corrected"]
 
 
 def alto_in(unit: str, factor: float, size: bool = False, space: str = "", lines: int = 3) -> str:

@@ -11,7 +11,7 @@ from PIL import Image as PILImage
 from PIL import __version__ as PIL_VERSION
 
 import htr_convtext.documents
-from htr_convtext.documents.files import alto_beside_page_xml, find_page_image
+from htr_convtext.documents.files import alto_beside_page_xml, find_page_image, main_layouts
 from htr_convtext.documents.geometry import cut_line
 from htr_convtext.documents.layout import in_pixels
 from htr_convtext.documents.page import Page, PageLine
@@ -30,8 +30,9 @@ def read_pages(files: list[Path], folder: Path, words: bool = False) -> LineItem
     The lines of some pages, with `page` (the way from `folder` to the XML file, without suffix) and `line_id`.
 
     A file that is no page or has no image is left out, as is a line without text, or without polygon and baseline, and
-    an ALTO file of an image that has PAGE-XML too: Transkribus exports both. The images are opened when the lines are
-    made; of an image that cannot be read every line is an empty image.
+    an ALTO file of an image that has PAGE-XML too: Transkribus exports both. Of two files of one format that describe
+    one image one is read (`main_layouts`). The images are opened when the lines are made; of an image that cannot be
+    read every line is an empty image.
 
     Args:
         words: Whether to take the words that the files mark instead of the lines; what is marked as a word but holds
@@ -85,6 +86,10 @@ def read_pages(files: list[Path], folder: Path, words: bool = False) -> LineItem
     for file in alto_beside_page_xml(images, alto):
         items.pop(file, None)
         left_out[file] = [(str(file), "its image has PAGE-XML too")]
+    for main, others in main_layouts({file: images[file] for file in items}).items():
+        for file in others:
+            items.pop(file)
+            left_out[file] = [(f"{file} (beside {main.name})", "its image has another XML file too")]
     found.items = list(items.values())
     found.skipped = [each for of_file in left_out.values() for each in of_file]
     return found

@@ -128,6 +128,8 @@ class TranscriptionJob:
             self._fail(str(error))
             self._do_instead(output)
             return
+        for other in output.document.others:
+            self.hooks.message(f"{other} describes {output.document.image.name} too; {output.source} is read.")
         errors = self.counts.errors
         pages = self._read(output, layout, kept)
         try:
