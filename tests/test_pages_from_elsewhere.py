@@ -3,17 +3,24 @@
 import logging
 import unicodedata
 from dataclasses import replace
+from unittest.mock import Mock
 
+import numpy as np
 import pytest
 from lxml import etree
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from htr_convtext.data import load_lines
-from htr_convtext.documents import PageImages, Word, in_pixels, read_page
+from htr_convtext import LineReading
+from htr_convtext.data import load_lines, prepare_lines
+from htr_convtext.documents import Page, PageImages, PageLine, Region, Word, cut_line, in_pixels, read_page
 from htr_convtext.documents.file_names import find_file
 from htr_convtext.documents.files import find_documents
+from htr_convtext.documents.ink import has_ink
 from htr_convtext.documents.xml_writer import to_xml
 from htr_convtext.errors import InputError
+from htr_convtext.reading import Provenance
+from htr_convtext.transcription import JobHooks, TranscriptionJob, open_documents, transcribe_image
+from htr_convtext.transcription.summary import ReadingSummary
 from tests.helpers import draw_line
 from tests.test_page_sources import page_line, page_xml, write_page
 
@@ -211,3 +218,103 @@ def test_words_are_written_in_the_units_of_the_file(tmp_path):
     assert [string.get(name) for name in ("HPOS", "WIDTH")] == ["25.4", "127"]
     new = etree.fromstring(to_xml(replace(page, source=None), "alto")).find(".//{*}String")
     assert [new.get(name) for name in ("HPOS", "WIDTH")] == ["20", "100"]
+
+
+def blank(kind: str) -> Image.Image:
+    """A line without ink."""
+    noise = np.random.default_rng(0).normal(200, 5, (60, 400)).clip(0, 254).astype(np.uint8)
+    page = {
+        "white": Image.new("L", (400, 60), 255),
+        "paper": Image.new("L", (400, 60), 210),
+        "black": Image.new("L", (400, 60), 20),
+        "noise": Image.fromarray(noise),
+    }
+    if kind == "polygon":
+        page = Image.new("L", (500, 200), 180)
+        return cut_line(page, [(10, 30), (200, 60), (480, 100), (480, 150), (200, 110), (10, 80)]).image
+    return page[kind]
+
+
+@pytest.mark.parametrize("kind", ["white", "paper", "black", "noise", "polygon"])
+def test_paper_is_no_ink(kind):
+    assert not has_ink(blank(kind))
+
+
+@pytest.mark.parametrize("kind", ["white", "paper", "noise", "black"])
+def test_a_dot_is_ink(kind):
+    line = blank(kind)
+    ImageDraw.Draw(line).ellipse((200, 40, 204, 44), fill=240 if kind == "black" else 60)
+    assert has_ink(line)
+
+
+@pytest.mark.parametrize(("ink", "paper"), [(0, 255), (200, 255), (255, 0), (160, 210)])
+def test_letters_are_ink(ink, paper):
+    mask = draw_line("words").point(lambda level: 255 if level < 128 else 0)
+    line = Image.new("L", mask.size, paper)
+    line.paste(ink, mask=mask)
+    assert has_ink(line)
+
+
+class Reads:
+    """A reader that finds the same text in every line."""
+
+    calibration, provenance = None, Provenance("m", "best", "")
+
+    def read(self, images, batch_size, pages):
+        for _ in images:
+            yield LineReading("new", 0.5, ())
+
+
+def test_lines_without_ink_are_not_read_and_keep_their_text(tmp_path):
+    page = Image.new("RGB", (400, 200), "white")
+    page.paste(draw_line("words"), (25, 25))
+    boxes = [[(20, top), (300, top), (300, top + 40), (20, top + 40)] for top in (20, 80, 140)]
+    lines = [PageLine(f"{n}", text, box, []) for n, (text, box) in enumerate(zip(("a", "old", ""), boxes, strict=True))]
+    read = transcribe_image(page, Reads(), Page("", 400, 200, [Region("r", [], lines)]))
+    assert [(line.text, line.score, line.without_ink) for line in read.lines] == [
+        ("new", 0.5, False),
+        ("old", None, True),
+        ("", 0.0, True),
+    ]
+    summary = ReadingSummary(None)
+    summary.add("p", read)
+    assert summary.sentences() == ["2 lines without ink, not read; the text that was there is kept."]
+
+
+def test_lines_without_ink_are_left_out_and_counted(tmp_path):
+    ruled_page(lines=1).save(tmp_path / "p.png")
+    (tmp_path / "p.xml").write_text(alto_in("pixel", 1, size=True))
+    report = prepare_lines([tmp_path], tmp_path / "out")
+    assert report.as_dict()["splits"]["train"]["lines"] == 1
+    assert [name.rpartition("#")[2] for name in report.left_out["no ink in the image"]] == ["l1", "l2"]
+
+
+def test_a_job_tells_of_the_other_file_and_of_the_size(tmp_path):
+    for name in ("p", "p.old"):
+        (tmp_path / f"{name}.xml").write_text(page_xml(page_line("a", "x", "20,20 220,20 220,50 20,50"), image="p.png",
+                                                       size=(800, 400)))  # fmt: skip
+    ruled_page().save(tmp_path / "p.png")
+    hooks = Mock(spec=JobHooks)
+    plan = open_documents([tmp_path], "page", tmp_path / "out")
+    counts = TranscriptionJob(plan, Reads(), segmenter=Mock(), hooks=hooks).run()
+    assert (counts.pages, counts.lines, counts.errors) == (1, 1, 0)
+    told = " ".join(call.args[0] for call in hooks.message.call_args_list)
+    assert "p.old.xml describes p.png too" in told
+    assert "they are used as they are" in told
+
+
+def test_a_job_counts_a_line_that_is_damaged_and_reads_the_others(tmp_path):
+    lines = (
+        page_line("bad", "kept", "1,2 3") + page_line("dot", "kept", "9,9") + page_line("box", "old", "20,20 220,50")
+    )
+    (tmp_path / "p.xml").write_text(page_xml(lines, image="p.png", size=(400, 200)))
+    ruled_page().save(tmp_path / "p.png")
+    hooks = Mock(spec=JobHooks)
+    plan = open_documents([tmp_path], "page", tmp_path / "out")
+    counts = TranscriptionJob(plan, Reads(), segmenter=Mock(), hooks=hooks).run()
+    assert counts.errors == 2
+    bad, dot = (call.args[0] for call in hooks.message.call_args_list)
+    assert bad.endswith("p.xml, bad: damaged coordinates (not pairs of coordinates: '1,2 3')")
+    assert dot.endswith("p.xml, dot: the polygon has no area within the page")
+    written = read_page(tmp_path / "out" / "p.xml")
+    assert [line.text for line in written.lines] == ["kept", "kept", "new"]

@@ -9,6 +9,7 @@ from PIL import Image, ImageFilter
 # How much darker than its paper ink is, in grey levels of 255.
 LEAST_CONTRAST = 16
 LEAST_DENSITY = 0.01  # of ink in a box with a line, as a share of its area
+LINE_ROWS = 48  # of a line that is searched for thin letters
 MOST_PIXELS = 1500  # of the longer side of a page whose ink is mapped
 AROUND = 1 / 40  # of that side: the surroundings that a pixel of ink is darker than
 
@@ -20,17 +21,36 @@ def has_ink(image: Image.Image) -> bool:
     Args:
         image: 8-bit grey, white (255) outside of the line's polygon.
     """
+    # Means of 3 × 3 pixels, which even out noise but leave dots.
+    smooth = image.filter(ImageFilter.BoxBlur(1)) if min(image.size) > 2 else image
     pixels = np.asarray(image)
     inside = pixels[pixels < 255]
     if not inside.size:
         return False
     paper = float(np.median(inside))
-    # Means of 3 × 3 pixels, which even out noise but leave dots.
-    smooth = np.asarray(image.filter(ImageFilter.BoxBlur(1))) if min(image.size) > 2 else pixels
-    if paper - smooth.min() >= LEAST_CONTRAST:
+    if paper - np.asarray(smooth).min() >= LEAST_CONTRAST:
         return True
-    # Black paper; a white one has nothing lighter but what is outside of the line.
-    return paper < 128 and float(smooth.max()) - paper >= LEAST_CONTRAST
+    if smooth.height > LINE_ROWS:
+        smooth = smooth.resize((max(1, round(smooth.width * LINE_ROWS / smooth.height)), LINE_ROWS))
+    levels = np.asarray(smooth, dtype=np.int16)
+    is_black = np.median(levels) < 128
+    if is_black:
+        levels = 255 - levels
+    thin = (_without_thin(levels) - levels >= LEAST_CONTRAST).sum()
+    # Of what is grey throughout on white, letters are thin, but paper within a polygon is not, but at its ends.
+    return bool(thin) if is_black else bool(thin > (levels <= 255 - LEAST_CONTRAST).sum() / 2)
+
+
+def _without_thin(levels: np.ndarray) -> np.ndarray:
+    """A morphological closing: what is dark and thinner than a third of the height takes the level around it."""
+    reach = max(1, len(levels) // 6)
+    for extreme in (np.maximum, np.minimum):
+        for axis in (0, 1):
+            levels = np.moveaxis(levels, axis, 0)
+            padded = np.pad(levels, ((reach, reach), (0, 0)), "edge")
+            levels = extreme.reduce([padded[start : start + len(levels)] for start in range(2 * reach + 1)])
+            levels = np.moveaxis(levels, 0, axis)
+    return levels
 
 
 class InkMap:

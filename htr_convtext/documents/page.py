@@ -34,6 +34,7 @@ class PageLine:
         score: The mean of the scores of the characters, 0 where there are none; `None` if the line was not read here.
         error: Why it could not be read, or its coordinates in a file.
         confidence: Of what was read, if the model is calibrated.
+        without_ink: Whether nothing but paper was found where it is, so that it was not read. It keeps the text it had.
     """
 
     id: str
@@ -45,6 +46,7 @@ class PageLine:
     characters: list[Character] = field(default_factory=list)
     error: str | None = None
     confidence: LineConfidence | None = None
+    without_ink: bool = False
 
     @property
     def certainty(self) -> float | None:
