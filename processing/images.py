@@ -84,7 +84,12 @@ def prepared(
     if turned.size != result.size:
         full = full[::-1]
     turned.info = {} if turned.size == full else {"shrunk": (turned.size, full)}
+    turned.info |= {"dpi": image.info["dpi"]} if _is_resolution(image.info.get("dpi")) else {}  # of the full size
     return turned
+
+
+def _is_resolution(dpi: object) -> bool:
+    return isinstance(dpi, tuple) and len(dpi) == 2 and all(1 < value < math.inf for value in dpi)
 
 
 def full_size(image: Image.Image) -> tuple[int, int]:

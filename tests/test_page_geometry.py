@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from htr_convtext.documents import PageLine, cut_box, cut_line
+from htr_convtext.documents.geometry import has_area, parse_points, whole_outline
 from htr_convtext.documents.reading_order import order_regions
 from htr_convtext.errors import InputError
 from tests.helpers import draw_line
@@ -89,6 +90,48 @@ def test_a_line_that_leaves_the_page_is_straightened_as_others(end, with_baselin
     cut = cut_line(Image.new("L", (1000, 400), 200), polygon, baseline if with_baseline else [])
     assert cut.image.height < 45
     assert cut.normals[400] == pytest.approx([-0.287, 0.958], abs=0.01)
+
+
+BOX = [(10, 20), (90, 20), (90, 50), (10, 50)]
+
+
+@pytest.mark.parametrize(
+    ("polygon", "outline"),
+    [
+        (BOX, BOX),
+        ([(10, 50), (90, 20)], BOX),
+        ([(10, 20), (90, 50), (10, 20)], BOX),
+        ([(10, 20), (50, 35), (90, 50), (50, 35)], BOX),
+        ([(10, 20), (90, 20), (10, 50), (90, 50)], BOX),
+        (BOX * 2, BOX),
+        ([(10, 20), (50, 25), (90, 20), (50, 25)], [(10, 20), (90, 20), (50, 25)]),
+        ([(10, 20), (90, 20), (90, 50), (40, 50), (40, 48), (38, 52), (10, 50)], None),
+        ([(10, 20), (50, 60), (90, 20), (90, 30), (50, 70), (10, 30)], None),
+    ],
+    ids=["box", "two", "back", "stroke", "bow-tie", "twice", "bent stroke", "small loop", "bent"],
+)
+def test_polygons_that_lost_their_area_have_an_outline(polygon, outline):
+    assert sorted(whole_outline(polygon)) == sorted(polygon if outline is None else outline)
+
+
+@pytest.mark.parametrize("polygon", [[], [(3, 3)], [(3, 3), (3, 3)], [(3, 3), (90, 3)], [(3, 3), (40, 3), (90, 3)]])
+def test_nothing_is_made_of_points_without_height(polygon):
+    assert not has_area(polygon)
+    with pytest.raises(InputError, match="no area"):
+        cut_line(Image.new("L", (100, 50)), whole_outline(polygon))
+
+
+@pytest.mark.parametrize("text", ["1,2 3,4", "1 2 3 4", "1,2,3,4", "1 2, 3 4", " 1 , 2\n3, 4 "])
+def test_points_however_they_are_parted(text):
+    assert parse_points(text) == [(1, 2), (3, 4)]
+
+
+@pytest.mark.parametrize(
+    "text", ["1,2 3", "0,0 ,0 ,496 0,496", "1,2 ,4 5,6 7", "1 2 3", "1,2 x,4", "1,2 nan,4", "1,2,"]
+)
+def test_a_number_that_is_missing_does_not_move_the_others(text):
+    with pytest.raises(InputError, match="coordinate"):
+        parse_points(text)
 
 
 def lines_at(*boxes: tuple[int, int, int, int]) -> list[PageLine]:

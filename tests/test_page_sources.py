@@ -205,9 +205,8 @@ def test_lines_with_only_a_baseline(tmp_path):
     ("xml", "message"),
     [
         ('<!DOCTYPE a [<!ENTITY x SYSTEM "SECRET">]>' + page_xml(page_line("a", "&x;")).partition("?>")[2], "damaged"),
-        (page_xml(page_line("a", "b", "1,2 3")), "pairs of coordinates"),
         (page_xml("", size=("inf", 100)), "not a coordinate: inf"),
-        (alto('<TextLine ID="a" HPOS="inf" VPOS="0"><String CONTENT="b"/></TextLine>'), "not a coordinate: inf"),
+        (alto("", size=("wide", 100)), "not a coordinate: wide"),
         (page_xml("").replace("Page ", "Sheet ").replace("/Page>", "/Sheet>"), "one page, not 0"),
         ("", "damaged XML"),
     ],
@@ -219,6 +218,122 @@ def test_pages_that_cannot_be_read(tmp_path, xml, message):
         read_page(tmp_path / "p1.xml")
     with pytest.raises(ValueError, match="no line can be used; 1 × "):
         load_lines(tmp_path / "p1.xml")
+
+
+ALTO_LINE = '<TextLine ID="{}" {}><String CONTENT="one"/></TextLine>'
+BAD_BASELINE = '<Baseline points="1,x"/><TextEq'
+ALTO_BOX = 'HPOS="10" VPOS="10" WIDTH="50" HEIGHT="30"'
+
+
+@pytest.mark.parametrize(
+    "xml",
+    [
+        page_xml(page_line("bad", "x", "1,2 3") + page_line("good", "y")),
+        page_xml(page_line("bad", "x", "nan,2 3,4 5,6") + page_line("good", "y")),
+        page_xml(page_line("bad", "x").replace("<TextEq", BAD_BASELINE) + page_line("good", "y")),
+        page_xml('<TextLine id="bad"><Coords><Point x="1"/></Coords><TextEquiv><Unicode>x</Unicode></TextEquiv>'
+                 "</TextLine>" + page_line("good", "y"), PAGE_2010),
+        alto(ALTO_LINE.format("bad", ALTO_BOX.replace("50", "inf")) + ALTO_LINE.format("good", ALTO_BOX)),
+        alto(ALTO_LINE.format("bad", ALTO_BOX + ' BASELINE="1 2 3"') + ALTO_LINE.format("good", ALTO_BOX)),
+    ],
+    ids=["odd", "nan", "baseline", "no y", "alto", "alto baseline"],
+)  # fmt: skip
+def test_one_bad_value_costs_one_line(tmp_path, xml):
+    write_page(tmp_path, xml)
+    bad, good = read_page(tmp_path / "p1.xml").lines
+    assert bad.error.startswith("damaged coordinates (not ")
+    assert bad.text
+    assert good.error is None
+    skipped = []
+    lines = load_lines(tmp_path, "train", skipped=skipped)
+    assert lines["line_id"] == ["good"]
+    ((_, name, reason),) = skipped
+    assert reason == "damaged coordinates"
+    assert name.startswith("p1#bad (not ")
+
+
+def test_what_is_empty_counts_as_missing(tmp_path):
+    line = page_line("a", "one").replace("<TextEquiv>", '<TextEquiv index="">')
+    region = '<TextRegion id="{0}"><Coords points="{1}"/>{2}</TextRegion>'
+    order = "".join(f'<RegionRefIndexed index="{i}" regionRef="{r}"/>' for i, r in (("2", "d"), ("", "b"), ("0", "c")))
+    xml = page_xml("", size=("", "")).replace(
+        "<TableRegion",
+        f"<ReadingOrder><OrderedGroup>{order}</OrderedGroup></ReadingOrder>"
+        + region.format("b", "0,0 ,0 ,9", line)
+        + region.format("c", "", page_line("c1", "two"))
+        + region.format("d", "0 0", page_line("d1", "three"))
+        + "<TableRegion",
+        1,
+    )
+    write_page(tmp_path, xml)
+    page = read_page(tmp_path / "p1.xml")
+    assert (page.width, page.height) == (0, 0)
+    assert [line.text for line in page.lines] == ["two", "one", "three"]
+    assert [region.polygon for region in page.regions] == [[], [], [(0, 0)]]
+    write_page(tmp_path, alto(ALTO_LINE.format("a", ALTO_BOX), size=("", "")))
+    page = read_page(tmp_path / "p1.xml")
+    assert (page.width, page.height, page.lines[0].error) == (0, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("line", "strings"),
+    [
+        ("", True),
+        ('HPOS="" VPOS="" WIDTH="" HEIGHT=""', True),
+        ('HPOS="20" VPOS="5"', True),
+        ('HPOS="0" VPOS="0" WIDTH="0" HEIGHT="0"', True),
+        (ALTO_BOX + '><Shape><Polygon POINTS=""/></Shape', False),
+    ],
+    ids=["none", "empty", "half", "zero", "empty polygon"],
+)
+def test_an_alto_line_without_a_box_of_its_own(tmp_path, line, strings):
+    box = '<String CONTENT="{}" HPOS="{}" VPOS="{}" WIDTH="20" HEIGHT="20"/>'
+    words = box.format("a", 10, 10) + box.format("b", 40, 20) if strings else '<String CONTENT="a"/>'
+    write_page(tmp_path, alto(f'<TextLine ID="l" {line}>{words}</TextLine>'))
+    (line,) = read_page(tmp_path / "p1.xml").lines
+    assert line.polygon == [(10, 10), (60, 10), (60, 40), (10, 40)]
+    assert [open_image(line["image"]).size for line in load_lines(tmp_path, "train")] == [(50, 30)]
+
+
+def test_a_page_xml_line_without_a_polygon_of_its_own(tmp_path):
+    word = '<Word><Coords points="{}"/><TextEquiv><Unicode>a</Unicode></TextEquiv></Word>'
+    words = word.format("10,10 30,10 30,30 10,30") + word.format("40,20 60,20 60,40 40,40")
+    (tmp_path / "page.xml").write_text(page_xml(f'<TextLine id="l">{words}</TextLine>'))
+    assert read_page(tmp_path / "page.xml").lines[0].polygon == [(10, 10), (60, 10), (60, 40), (10, 40)]
+
+
+def alto_blocks(blocks: str, order: str = "") -> str:
+    """Blocks named in `blocks`, each with attributes, and two lines of the names `x1` and `x2`."""
+    parts = ""
+    for block in blocks.split(";"):
+        name = block.split()[0]
+        lines = "".join(ALTO_LINE.format(f"{name}{n}", ALTO_BOX) for n in (1, 2))
+        parts += f'<TextBlock ID="{name}" {block.partition(" ")[2]}>{lines}</TextBlock>'
+    return f"<alto>{order}<Layout><Page><PrintSpace>{parts}</PrintSpace></Page></Layout></alto>"
+
+
+@pytest.mark.parametrize(
+    ("xml", "order"),
+    [
+        (alto_blocks("a;b;c", "<ReadingOrder><OrderedGroup><ElementRef REF='c'/><ElementRef REF='a'/></OrderedGroup>"
+                              "</ReadingOrder>"), "c1 c2 a1 a2 b1 b2"),
+        (alto_blocks("a;b IDNEXT='a'", "<ReadingOrder><OrderedGroup><UnorderedGroup><ElementRef REF='a'/>"
+                                       "</UnorderedGroup><ElementRef REF='b'/></OrderedGroup></ReadingOrder>"),
+         "a1 a2 b1 b2"),
+        (alto_blocks("a;b", "<ReadingOrder><OrderedGroup><ElementRef REF='b2'/><ElementRef REF='b1'/><ElementRef "
+                            "REF='a'/></OrderedGroup></ReadingOrder>"), "b2 b1 a1 a2"),
+        (alto_blocks("a;b IDNEXT='a'"), "b1 b2 a1 a2"),
+        (alto_blocks("x;a;c IDNEXT='a';b IDNEXT='c';d"), "x1 x2 b1 b2 c1 c2 a1 a2 d1 d2"),
+        (alto_blocks("a IDNEXT='c';b IDNEXT='a';c IDNEXT='b'"), "a1 a2 c1 c2 b1 b2"),
+        (alto_blocks("a IDNEXT='gone';b IDNEXT='b'"), "a1 a2 b1 b2"),
+        (alto_blocks("a;b IDNEXT='g'").replace('<TextBlock ID="a"', "<ComposedBlock ID='g'><TextBlock ID=\"a\"")
+         .replace('</TextBlock><TextBlock ID="b"', '</TextBlock></ComposedBlock><TextBlock ID="b"'), "b1 b2 a1 a2"),
+    ],
+    ids=["ordered", "groups first", "lines", "next", "chain", "ring", "nowhere", "composed"],
+)  # fmt: skip
+def test_reading_order_of_alto(tmp_path, xml, order):
+    (tmp_path / "a.xml").write_text(xml)
+    assert [line.id for line in read_page(tmp_path / "a.xml").lines] == order.split()
 
 
 def test_images_are_tried_again_by_another_pillow(tmp_path, monkeypatch):
@@ -272,4 +387,6 @@ def test_what_stands_in_for_a_damaged_layout(tmp_path):
     assert ways(tmp_path / "page" / "p1.xml", tmp_path / "p1.png") == [["page/p1.xml", "p1.png"]]
     write_page(tmp_path / "more", page_xml(page_line("b", "two")), image=False)
     (tmp_path / "alto" / "p1.xml").unlink()
-    assert ways(tmp_path / "page", tmp_path / "more", tmp_path / "p1.png") == [["page/p1.xml"], ["more/p1.xml"]]
+    assert ways(tmp_path / "page", tmp_path / "more", tmp_path / "p1.png") == [["more/p1.xml", "page/p1.xml", "p1.png"]]
+    files = (tmp_path / "page" / "p1.xml", tmp_path / "more" / "p1.xml")
+    assert ways(*files, tmp_path / "p1.png") == [["page/p1.xml"], ["more/p1.xml"]]  # both are named

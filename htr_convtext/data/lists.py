@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from htr_convtext.documents.file_names import find_file
 from htr_convtext.errors import InputError
 from htr_convtext.folder_files import is_barred, opened_file
 from processing.image_files import NO_FILE, open_file, reason_of
@@ -57,14 +58,14 @@ def read_rows(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def image_finder(path: Path, image_root: str | os.PathLike | None):
-    """A function from a name in the list `path` to the file it means, or `None`."""
+    """A function from a name in the list `path` to the file it means (`find_file`), or `None`."""
     if image_root is not None:
         roots = [Path(image_root)]
     else:
         roots = [path.parent, *sorted(folder for folder in path.parent.iterdir() if os.path.isdir(folder))]
 
     def find(name: str) -> Path | None:
-        files = [root / name for root in roots if name]
-        return next(filter(os.path.isfile, files), None) or next(filter(is_barred, files), None)
+        barred = (root / name for root in roots if name and is_barred(root / name))
+        return find_file(roots, name) or next(barred, None)
 
     return find

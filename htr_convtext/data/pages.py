@@ -11,7 +11,7 @@ from PIL import Image as PILImage
 from PIL import __version__ as PIL_VERSION
 
 import htr_convtext.documents
-from htr_convtext.documents.files import alto_beside_page_xml, find_page_image
+from htr_convtext.documents.files import alto_beside_page_xml, find_page_image, main_layouts
 from htr_convtext.documents.geometry import cut_line
 from htr_convtext.documents.layout import in_pixels
 from htr_convtext.documents.page import Page, PageLine
@@ -30,8 +30,9 @@ def read_pages(files: list[Path], folder: Path, words: bool = False) -> LineItem
     The lines of some pages, with `page` (the way from `folder` to the XML file, without suffix) and `line_id`.
 
     A file that is no page or has no image is left out, as is a line without text, or without polygon and baseline, and
-    an ALTO file of an image that has PAGE-XML too: Transkribus exports both. The images are opened when the lines are
-    made; of an image that cannot be read every line is an empty image.
+    an ALTO file of an image that has PAGE-XML too: Transkribus exports both. Of two files of one format that describe
+    one image one is read (`main_layouts`). The images are opened when the lines are made; of an image that cannot be
+    read every line is an empty image.
 
     Args:
         words: Whether to take the words that the files mark instead of the lines; what is marked as a word but holds
@@ -53,9 +54,7 @@ def read_pages(files: list[Path], folder: Path, words: bool = False) -> LineItem
             left_out[file] = [(str(file), error.strerror or str(error))]
             continue
         except InputError as error:
-            # Without the details, so that all of a kind are counted together.
-            reason, detail = REASON.fullmatch(str(error).removeprefix(f"{file}: ")).groups()
-            left_out[file] = [(f"{file} ({detail})" if detail else str(file), reason)]
+            left_out[file] = [_with_details(str(file), str(error).removeprefix(f"{file}: "))]
             continue
         try:
             image = find_page_image(file, page.image)
@@ -64,7 +63,7 @@ def read_pages(files: list[Path], folder: Path, words: bool = False) -> LineItem
             continue
         name = file.relative_to(folder).with_suffix("").as_posix()
         reasons = [(f"{name}#{line.id}", reason_against(line, unit)) for line in page.lines]
-        left_out[file] = [(line, reason) for line, reason in reasons if reason]
+        left_out[file] = [_with_details(line, reason) for line, reason in reasons if reason]
         if not page.lines:
             left_out[file].append((str(file), f"a page without {unit}s"))
         has_lines = len(left_out[file]) < len(reasons)
@@ -87,9 +86,19 @@ def read_pages(files: list[Path], folder: Path, words: bool = False) -> LineItem
     for file in alto_beside_page_xml(images, alto):
         items.pop(file, None)
         left_out[file] = [(str(file), "its image has PAGE-XML too")]
+    for main, others in main_layouts({file: images[file] for file in items}).items():
+        for file in others:
+            items.pop(file)
+            left_out[file] = [(f"{file} (beside {main.name})", "its image has another XML file too")]
     found.items = list(items.values())
     found.skipped = [each for of_file in left_out.values() for each in of_file]
     return found
+
+
+def _with_details(name: str, reason: str) -> tuple[str, str]:
+    """Name and reason, the details of the latter with the name, so that all of a kind are counted together."""
+    reason, details = REASON.fullmatch(reason).groups()
+    return f"{name} ({details})" if details else name, reason
 
 
 def reason_against(line: PageLine, unit: str) -> str | None:
@@ -98,12 +107,15 @@ def reason_against(line: PageLine, unit: str) -> str | None:
         return "no text"
     if unit == "word" and len(line.text.split()) > 1:
         return "several words in one"
+    if line.error:
+        return line.error
     return None if line.polygon or line.baseline else "no polygon or baseline"
 
 
 def cut_lines(items: list[dict]) -> Iterator[dict]:
     """Opens pages and yields their lines as PNG, grey and white outside of the polygon."""
     failed: list[tuple[str, str]] = []
+    noted: list[tuple[str, str]] = []
     for item in items:
         page: Page = pickle.loads(item["content"])
         try:
@@ -112,6 +124,8 @@ def cut_lines(items: list[dict]) -> Iterator[dict]:
         except InputError as error:
             failed.append((f"{item['xml']} ({error})", "pages whose image cannot be read"))
             image = None
+        else:
+            noted += [(item["xml"], note) for note in page.notes]
         for line in page.lines:
             if reason_against(line, item["unit"]):
                 continue
@@ -128,3 +142,4 @@ def cut_lines(items: list[dict]) -> Iterator[dict]:
                     content["bytes"] = buffer.getvalue()
             yield {"image": content, "text": line.text, "page": item["page"], f"{item['unit']}_id": line.id}
     report_skipped("PAGE-XML and ALTO", failed, "became empty images")
+    report_skipped("PAGE-XML and ALTO", noted, "pages")

@@ -14,6 +14,7 @@ from datasets import Dataset, Features, Image, Value
 from PIL import Image as PILImage
 from tqdm import tqdm
 
+from htr_convtext.documents.ink import has_ink
 from htr_convtext.errors import InputError
 from htr_convtext.whole_files import whole_folder, write_whole
 from processing.images import full_size, open_image
@@ -47,7 +48,7 @@ def prepare_lines(
 ) -> DataReport:
     """
     Writes the lines of all sources as `<split>-00000-of-0000N.parquet`, `text_policy.json`, `report.json` and
-    `report.md`. Lines without text and unreadable images are left out, and named in the report.
+    `report.md`. Lines without text or ink and unreadable images are left out, and named in the report.
 
     Args:
         output: A folder without Parquet files; it is made if it does not exist.
@@ -163,6 +164,9 @@ def prepared_rows(
             except InputError:
                 reason = reason_against_image(line["image"])
                 report.leave_out(name, reason, is_unreadable=reason in BARRED)
+                continue
+            if not has_ink(image):
+                report.leave_out(name, "no ink in the image")
                 continue
             if report.is_duplicate(split, name, image) and drop_duplicates:
                 report.dropped_duplicates += 1

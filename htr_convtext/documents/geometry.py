@@ -1,12 +1,15 @@
 """Polygons and baselines in pixels, x to the right and y down; lines cut out of pages along their baseline."""
 
 import math
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from htr_convtext.errors import InputError
+from processing.errors import one_line
 
 
 Points = list[tuple[float, float]]
@@ -14,27 +17,40 @@ Points = list[tuple[float, float]]
 # A baseline that strays less than this share of the line's height from a horizontal needs no straightening.
 STRAIGHT = 0.12
 MANY_CORNERS = 1000  # of a polygon
+THINNEST = 1.0  # pixels from side to side, on average, of a polygon that has an area
+CROSSED = 0.9  # of its area that a polygon may lose where it crosses itself
+COLUMNS = 64  # in which the area of a polygon is measured
 PAIRS = 1_000_000  # of a corner and a column that are compared at once
 
 
 def parse_points(text: str) -> Points:
     """
-    Points written `"x,y x,y"` (PAGE-XML) or `"x y x y"` (also seen in ALTO).
+    Points written `"x,y x,y"` (PAGE-XML), `"x y x y"` (also seen in ALTO) or `"x y, x y"`.
 
     Raises:
-        InputError: if these are not pairs of numbers.
+        InputError: if these are not pairs of numbers: one that is missing must not move all that follow.
     """
-    numbers = [parse_number(number) for number in text.replace(",", " ").split()]
-    if len(numbers) % 2:
-        raise InputError(f"not pairs of coordinates: {text!r}")
-    return list(zip(numbers[::2], numbers[1::2], strict=True))
+    is_torn = re.search(r"(^|\s),\S", text)  # nothing before the comma
+    text = re.sub(r"\s*,\s*", ",", text.strip())
+    by_space, by_comma = ([part.split(other) for part in text.split(one)] for one, other in ((None, ","), (",", None)))
+    for parts in (by_space, by_comma):
+        if all(len(part) == 2 for part in parts):
+            return [(parse_number(x), parse_number(y)) for x, y in parts]
+    numbers = text.split("," if len(by_space) == 1 else None)
+    if is_torn or len(numbers) % 2 or ("," in text and len(by_space) > 1):
+        raise InputError(f"not pairs of coordinates: {one_line(text)[:60]!r}")
+    values = [parse_number(number) for number in numbers]
+    return list(zip(values[::2], values[1::2], strict=True))
 
 
-def parse_number(text: str) -> float:
+def parse_number(text: str | None) -> float:
     """A finite number, or an `InputError`."""
-    number = float(text)
+    try:
+        number = float(text)
+    except (TypeError, ValueError):
+        number = math.nan
     if not math.isfinite(number):
-        raise InputError(f"not a coordinate: {text}")
+        raise InputError(f"not a coordinate: {one_line(text or 'nothing')}")
     return number
 
 
@@ -44,9 +60,75 @@ def bounding_box(points: Points) -> tuple[float, float, float, float]:
     return min(across), min(down), max(across), max(down)
 
 
+def box_points(left: float, top: float, right: float, bottom: float) -> Points:
+    return [(left, top), (right, top), (right, bottom), (left, bottom)]
+
+
 def has_area(polygon: Points) -> bool:
-    left, top, right, bottom = bounding_box(polygon or [(0, 0)])
-    return len(set(polygon)) > 2 and left < right and top < bottom
+    """Whether a polygon is `THINNEST` or more from side to side, on average; strokes and points are not."""
+    return len(set(polygon)) > 2 and _filled_area(np.array(polygon, dtype=float)) >= _least_area(polygon)
+
+
+def whole_outline(polygon: Points) -> Points:
+    """
+    A polygon that holds what one from elsewhere means: of one that crosses itself so that parts of it fall outside (its
+    corners out of order, or gone round twice) the convex hull; of one without area the box around its points, which may
+    have no area either.
+    """
+    if len(set(polygon)) < 3:
+        return box_points(*bounding_box(polygon)) if polygon else polygon
+    points = np.array(polygon, dtype=float)
+    least, filled, signed = _least_area(polygon), _filled_area(points), _signed_area(points)
+    if filled >= least and CROSSED * max(filled, signed) <= min(filled, signed):
+        return polygon
+    hull = _convex_hull(polygon)
+    if _signed_area(np.array(hull)) >= least:
+        return hull
+    return box_points(*bounding_box(polygon))
+
+
+def _least_area(polygon: Points) -> float:
+    left, top, right, bottom = bounding_box(polygon)
+    return THINNEST * max(math.hypot(right - left, bottom - top), 1e-9)
+
+
+def _signed_area(points: np.ndarray) -> float:
+    """What a polygon encloses; what it goes round the other way counts against it, what it goes round twice double."""
+    x, y = (points - points[0]).T
+    return float(abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2)
+
+
+def _filled_area(points: np.ndarray) -> float:
+    """What is filled when a polygon is drawn, measured in `COLUMNS` columns."""
+    (x0, y0), (x1, y1) = points.T, np.roll(points, -1, axis=0).T
+    left, right = x0.min(), x0.max()
+    columns = left + (right - left) * (np.arange(COLUMNS) + 0.5) / COLUMNS
+    heights = []
+    for at in np.array_split(columns, math.ceil(COLUMNS * len(points) / PAIRS)):
+        crossed = (x0 <= at[:, None]) != (x1 <= at[:, None])
+        share = (at[:, None] - x0) / np.where(x0 == x1, 1.0, x1 - x0)
+        crossings = np.sort(np.where(crossed, y0 + share * (y1 - y0), np.inf))
+        pairs = crossings[:, : crossings.shape[1] // 2 * 2].reshape(len(at), -1, 2)
+        is_pair = np.isfinite(pairs[..., 1])
+        heights.append(np.where(is_pair, pairs[..., 1] - np.where(is_pair, pairs[..., 0], 0), 0).sum(1))
+    return float(np.concatenate(heights).mean() * (right - left))
+
+
+def _convex_hull(polygon: Points) -> Points:
+    """By Andrew's monotone chain."""
+    points = sorted(set(polygon))
+
+    def chain(points: Iterable[tuple[float, float]]) -> Points:
+        hull: Points = []
+        for x, y in points:
+            while len(hull) > 1 and (
+                (hull[-1][0] - hull[-2][0]) * (y - hull[-2][1]) <= (hull[-1][1] - hull[-2][1]) * (x - hull[-2][0])
+            ):
+                hull.pop()
+            hull.append((x, y))
+        return hull[:-1]
+
+    return chain(points) + chain(reversed(points))
 
 
 def scale_points(points: Points, across: float, down: float) -> Points:

@@ -6,37 +6,30 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from htr_convtext.errors import InputError
-
-from .geometry import Points, bounding_box, has_area, scale_points
+from .geometry import Points, bounding_box, has_area, scale_points, whole_outline
 from .page import Page, PageLine
+from .scale import pixels_per_unit
 
 
 # A line given by its baseline alone reaches this far above and below it, in units of the distance to its neighbours.
 ABOVE, BELOW = 0.75, 0.3
 ALIKE = 1e-6  # pixels: a baseline, and others in the same place, are not their own neighbours
-# How much wider or higher an image may be for its page than another.
-SHAPE = 1.1
 
 
 def in_pixels(page: Page, image: Image.Image) -> Page:
     """
     A page measured in other units, or on a scan of another size than `image`, in pixels of `image`.
 
-    A line that has only a baseline is given a polygon around it.
+    A line that has only a baseline is given a polygon around it; one whose polygon crosses itself or has no area, the
+    hull of its points or the box around them.
 
     Raises:
-        InputError: if the page is of another shape than the image.
+        InputError: if the page is of another shape than the image, or its units cannot be known.
     """
-    across, down = 1.0, 1.0
-    if page.width and page.height:
-        across, down = image.width / page.width, image.height / page.height
-    if not 1 / SHAPE < across / down < SHAPE:
-        raise InputError(
-            f"{page.image or 'the page'}: its lines were drawn on {page.width:g} × {page.height:g}, but the image is "
-            f"{image.width} × {image.height}; give that image, or save it without EXIF rotation."
-        )
-    page = scaled(replace(page, width=image.width, height=image.height), across, down)
+    across, down, note = pixels_per_unit(page, image)
+    notes = [*page.notes, *([note] if note else [])]
+    size = {"width": image.width, "height": image.height, "unit": "pixel", "print_space": []}
+    page = scaled(replace(page, **size, units=page.units or (1.0, 1.0), notes=notes), across, down)
     lines = page.lines
     return page.with_lines(
         replace(line, polygon=outline) for line, outline in zip(lines, _outlines(lines), strict=True)
@@ -45,6 +38,7 @@ def in_pixels(page: Page, image: Image.Image) -> Page:
 
 def scaled(page: Page, across: float, down: float) -> Page:
     """A page with everything on it so many times as far to the right and down; its width and height stay."""
+    units = page.units and (page.units[0] / across, page.units[1] / down)
 
     def scale(part):
         return replace(part, polygon=scale_points(part.polygon, across, down))
@@ -55,19 +49,19 @@ def scaled(page: Page, across: float, down: float) -> Page:
         )
         for line in page.lines
     ]
-    return replace(page, regions=[scale(region) for region in page.regions]).with_lines(lines)
+    return replace(page, units=units, regions=[scale(region) for region in page.regions]).with_lines(lines)
 
 
 def _outlines(lines: Sequence[PageLine]) -> list[Points]:
-    """The polygons of lines; where there is a baseline, but no polygon with an area, a band around it."""
+    """The whole polygons of lines; where there is a baseline, but no polygon with an area, a band around it."""
     has_outline = [has_area(line.polygon) or not line.baseline for line in lines]
     if all(has_outline):
-        return [line.polygon for line in lines]
+        return [whole_outline(line.polygon) for line in lines]
     distances = sorted(_to_nearest([line.baseline for line in lines if line.baseline]))
     outlines = []
     for line, is_whole in zip(lines, has_outline, strict=True):
         if is_whole:
-            outlines.append(line.polygon)
+            outlines.append(whole_outline(line.polygon))
             continue
         left, _, right, _ = bounding_box(line.baseline)
         spacing = distances[len(distances) // 2] if distances else (right - left) / 10

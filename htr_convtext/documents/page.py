@@ -32,8 +32,9 @@ class PageLine:
         text: Empty if there is none.
         polygon, baseline: In the units of the page, or empty.
         score: The mean of the scores of the characters, 0 where there are none; `None` if the line was not read here.
-        error: Why it could not be read.
+        error: Why it could not be read, or its coordinates in a file.
         confidence: Of what was read, if the model is calibrated.
+        without_ink: Whether nothing but paper was found where it is, so that it was not read. It keeps the text it had.
     """
 
     id: str
@@ -45,6 +46,7 @@ class PageLine:
     characters: list[Character] = field(default_factory=list)
     error: str | None = None
     confidence: LineConfidence | None = None
+    without_ink: bool = False
 
     @property
     def certainty(self) -> float | None:
@@ -85,6 +87,10 @@ class Page:
         image: File name without a folder, or empty.
         width, height: Of the image in the units of the polygons (pixels, or in ALTO also 1/10 mm or 1/1200 inch); 0
             where a file does not say.
+        unit: What ALTO measures in; `"pixel"` for all pages in pixels, and for what is unknown.
+        print_space: The outline of all parts of the page in ALTO, or empty.
+        units: How many units of the file a pixel is, across and down, once `in_pixels` has changed them to pixels.
+        notes: What is to be said about how the page was understood.
         number: Of the page in its file, from 1.
         format: That of the XML file it comes from; `None` if it was not read from one.
         source: What was in that file, which is written again with the new text.
@@ -101,6 +107,10 @@ class Page:
     source: bytes | None = field(default=None, repr=False, compare=False)
     provenance: Provenance | None = None
     expected_cer: ExpectedCER | None = None
+    unit: str = "pixel"
+    print_space: Points = field(default_factory=list)
+    units: tuple[float, float] | None = None
+    notes: list[str] = field(default_factory=list)
 
     @property
     def lines(self) -> list[PageLine]:

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Literal
@@ -11,8 +11,9 @@ from htr_convtext.errors import InputError
 from htr_convtext.folder_files import opened_file, read_file
 from processing.errors import one_line
 
-from .geometry import Points, course_of, has_area, parse_number, parse_points
+from .geometry import Points, bounding_box, box_points, course_of, has_area, parse_number, parse_points
 from .page import Page, PageLine, Region
+from .stated_order import lines_in_order, whole_number
 
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ class NotAPageError(InputError):
 
 def read_page(path: str | os.PathLike, words: bool = False) -> Page:
     """
-    Reads a PAGE-XML or ALTO file. External entities are refused.
+    Reads a PAGE-XML or ALTO file. External entities are refused. A line whose coordinates are damaged has an `error`;
+    a size or an index that is empty counts as missing.
 
     Args:
         words: Whether to give the words (PAGE-XML `Word`, ALTO `String`) in place of the lines, each as a line of its
@@ -55,11 +57,13 @@ def read_page(path: str | os.PathLike, words: bool = False) -> Page:
         "alto": (_regions_of_alto, ("WIDTH", "HEIGHT")),
     }[page_format]
     try:
-        width, height = (parse_number(pages[0].get(name, "0")) for name in sizes)
-        regions = read(pages[0], words)
-    except (ValueError, TypeError) as error:
+        width, height = (max(0.0, parse_number(pages[0].get(name, "").strip() or "0")) for name in sizes)
+    except InputError as error:
         raise InputError(f"{path}: damaged {_local_name(root)}. ({error})") from None
-    return Page(_image_of(root, pages[0]), width, height, regions, format=page_format, source=source)
+    regions = read(pages[0], words)
+    unit, space = _measures_of_alto(root, pages[0]) if page_format == "alto" else ("pixel", [])
+    image = _image_of(root, pages[0])
+    return Page(image, width, height, regions, format=page_format, source=source, unit=unit, print_space=space)
 
 
 def parse_xml(source: bytes, name: str | None = None) -> "_Element":
@@ -135,58 +139,63 @@ def root_name(path: str | os.PathLike) -> str | None:
     return _local_name(root)
 
 
-def _word_lines(line: PageLine, words: Iterable[tuple[str, Points]]) -> list[PageLine]:
-    """The words of a line, given by text and polygon, as lines."""
-    baseline = line.baseline
-    if not baseline and has_area(line.polygon):
-        baseline = [(x, y) for x, y in course_of(line.polygon).tolist()]
-    return [
-        # A baseline stands for a polygon that has no area: here it would be that of the whole line.
-        PageLine(f"{line.id}_word_{number}", text, polygon, baseline if has_area(polygon) else [])
-        for number, (text, polygon) in enumerate(words, 1)
-    ]
-
-
 def _regions_of_page_xml(page: "_Element", words: bool) -> list[Region]:
-    def read_line(line: "_Element") -> list[PageLine]:
-        whole = PageLine(
-            id=ids[line],
-            text=_text_of_page_xml(line),
-            polygon=_points_of_page_xml(line.find("{*}Coords")),
-            baseline=_points_of_page_xml(line.find("{*}Baseline")),
-        )
-        if not words:
-            return [whole]
-        parts = line.findall("{*}Word")
-        return _word_lines(whole, [(_text_of_page_xml(p), _points_of_page_xml(p.find("{*}Coords"))) for p in parts])
+    return _regions(page, words, "Word", _text_of_page_xml, _polygon_of_page_xml, _baseline_of_page_xml)
 
+
+def _regions_of_alto(page: "_Element", words: bool) -> list[Region]:
+    return _regions(page, words, "String", _text_of_alto, _polygon_of_alto, _baseline_of_alto)
+
+
+def _regions(
+    page: "_Element",
+    words: bool,
+    word_name: str,
+    text_of: Callable[["_Element"], str],
+    polygon_of: Callable[["_Element"], Points],
+    baseline_of: Callable[["_Element"], Points],
+) -> list[Region]:
+    """
+    The regions of a page with their lines, or with the words of these.
+
+    Args:
+        word_name: The name of the elements that are words.
+        text_of: Gives the text of a line or a word, `polygon_of` its polygon, or an `InputError`.
+        baseline_of: Gives the baseline of a line, or an `InputError`.
+    """
     ids = line_ids(page)
-    order = _reading_order(page)
-    found = sorted(_lines_by_parent(page), key=lambda item: order(item[0]))
+
+    def read(element: "_Element", identifier: str, baseline: Callable[[Points], Points]) -> PageLine:
+        """A line or a word; damaged coordinates cost no more than that."""
+        try:
+            polygon = polygon_of(element)
+            return PageLine(identifier, text_of(element), polygon, baseline(polygon))
+        except InputError as error:
+            return PageLine(identifier, text_of(element), [], [], error=f"damaged coordinates ({error})")
+
+    def read_line(element: "_Element") -> list[PageLine]:
+        line = read(element, ids[element], lambda _: baseline_of(element))
+        if not words:
+            return [line]
+        baseline = line.baseline
+        if not baseline and has_area(line.polygon):
+            baseline = [(x, y) for x, y in course_of(line.polygon).tolist()]
+        return [
+            # A baseline stands for a polygon that has no area: here it would be that of the whole line.
+            read(word, f"{line.id}_word_{number}", lambda polygon: baseline if has_area(polygon) else [])
+            for number, word in enumerate(element.findall(f"{{*}}{word_name}"), 1)
+        ]
+
+    def outline(element: "_Element") -> Points:
+        try:
+            return polygon_of(element)
+        except InputError:
+            return []  # its lines have their own
+
     return [
-        Region(parent.get("id", ""), _points_of_page_xml(parent.find("{*}Coords")), list(chain(*map(read_line, lines))))
-        for parent, lines in found
+        Region(parent.get("id") or parent.get("ID") or "", outline(parent), list(chain(*map(read_line, lines))))
+        for parent, lines in lines_in_order(page)
     ]
-
-
-def _reading_order(page: "_Element") -> Callable[["_Element"], int]:
-    """The place of an element: its own in the `ReadingOrder`, or that of what it lies in; after all if it has none."""
-    places: dict[str | None, int] = {}
-
-    def collect(group: "_Element") -> None:
-        for child in sorted(group.iterchildren("{*}*"), key=lambda child: int(child.get("index", 0))):
-            if child.get("regionRef"):
-                places.setdefault(child.get("regionRef"), len(places))
-            collect(child)
-
-    for group in page.iterfind("{*}ReadingOrder"):
-        collect(group)
-
-    def place(element: "_Element") -> int:
-        around = (places.get(each.get("id")) for each in (element, *element.iterancestors()))
-        return next((found for found in around if found is not None), len(places))
-
-    return place
 
 
 def line_ids(page: "_Element") -> dict["_Element", str]:
@@ -207,24 +216,21 @@ def line_ids(page: "_Element") -> dict["_Element", str]:
     return ids
 
 
-def _lines_by_parent(page: "_Element") -> list[tuple["_Element", list["_Element"]]]:
-    """The elements that have lines, and these, in the order of the file or, if it is there, that of Transkribus."""
-    found: dict[_Element, list[_Element]] = {}
-    for line in page.iterfind(".//{*}TextLine"):
-        found.setdefault(line.getparent(), []).append(line)
-    for lines in found.values():
-        places = [re.search(r"readingOrder\s*{\s*index:\s*(\d+)", line.get("custom", "")) for line in lines]
-        if all(places):
-            lines.sort(key=dict(zip(lines, (int(place[1]) for place in places), strict=True)).get)
-    return list(found.items())
-
-
 def _text_of_page_xml(line: "_Element") -> str:
     """The text with the lowest index, or the first one; without any that of the words."""
     texts = [text for text in line.findall("{*}TextEquiv") if text.findtext("{*}Unicode")]
     if texts:
-        return min(texts, key=lambda text: int(text.get("index", 0))).findtext("{*}Unicode")
+        return min(texts, key=lambda text: whole_number(text.get("index"), 0)).findtext("{*}Unicode")
     return " ".join(filter(None, map(_text_of_page_xml, line.findall("{*}Word"))))
+
+
+def _polygon_of_page_xml(element: "_Element") -> Points:
+    """The polygon of a region, line or word, or else the box around its words."""
+    return _or_around_words(_points_of_page_xml(element.find("{*}Coords")), element, "Word", _polygon_of_page_xml)
+
+
+def _baseline_of_page_xml(line: "_Element") -> Points:
+    return _points_of_page_xml(line.find("{*}Baseline"))
 
 
 def _points_of_page_xml(element: "_Element | None") -> Points:
@@ -235,23 +241,13 @@ def _points_of_page_xml(element: "_Element | None") -> Points:
     return parse_points(element.get("points"))
 
 
-def _regions_of_alto(page: "_Element", words: bool) -> list[Region]:
-    def read_line(line: "_Element") -> list[PageLine]:
-        whole = PageLine(
-            id=ids[line],
-            text=_text_of_alto(line),
-            polygon=_polygon_of_alto(line),
-            baseline=_baseline_of_alto(line),
-        )
-        if not words:
-            return [whole]
-        return _word_lines(whole, [(p.get("CONTENT", ""), _polygon_of_alto(p)) for p in line.findall("{*}String")])
-
-    ids = line_ids(page)
-    return [
-        Region(parent.get("ID", ""), _polygon_of_alto(parent), list(chain(*map(read_line, lines))))
-        for parent, lines in _lines_by_parent(page)
-    ]
+def _or_around_words(
+    polygon: Points, line: "_Element", name: str, polygon_of: Callable[["_Element"], Points]
+) -> Points:
+    """A polygon, or if it has no area the box around the words, the elements of this name, if there are any."""
+    words = [] if has_area(polygon) else line.findall(f"{{*}}{name}")
+    points = [point for word in words for point in polygon_of(word)]
+    return box_points(*bounding_box(points)) if points else polygon
 
 
 def _text_of_alto(line: "_Element") -> str:
@@ -259,7 +255,7 @@ def _text_of_alto(line: "_Element") -> str:
     between = "" if line.find("{*}SP") is not None else " "
     text = ""
     for part in line.iterfind("{*}*"):
-        kind = part.tag.rpartition("}")[2]
+        kind = _local_name(part)
         if kind == "SP":
             text += " "
         elif kind == "String":
@@ -269,20 +265,45 @@ def _text_of_alto(line: "_Element") -> str:
     return text
 
 
-def _polygon_of_alto(line: "_Element") -> Points:
-    polygon = line.find("{*}Shape/{*}Polygon")
-    if polygon is not None:
-        return parse_points(polygon.get("POINTS", ""))
-    if line.get("HPOS") is None:
+def _polygon_of_alto(element: "_Element") -> Points:
+    """The polygon of a block, line or word, or else its box, or else the box around its words."""
+    polygon = element.find("{*}Shape/{*}Polygon")
+    points = parse_points(polygon.get("POINTS", "")) if polygon is not None else []
+    return _or_around_words(points or _box_of_alto(element), element, "String", _polygon_of_alto)
+
+
+def _measures_of_alto(root: "_Element", page: "_Element") -> tuple[str, Points]:
+    """The unit, and the box around the print space and the margins, empty if it is not known."""
+    points = []
+    for part in page.iterchildren("{*}*"):
+        try:
+            points += _box_of_alto(part)
+        except InputError:
+            return _unit_of_alto(root), []
+    return _unit_of_alto(root), box_points(*bounding_box(points)) if points else []
+
+
+def _unit_of_alto(root: "_Element") -> str:
+    return (root.findtext("{*}Description/{*}MeasurementUnit") or "").strip().lower() or "pixel"
+
+
+def _box_of_alto(element: "_Element") -> Points:
+    """The box of an element; empty if one of its numbers is missing."""
+    numbers = [element.get(name, "").strip() for name in ("HPOS", "VPOS", "WIDTH", "HEIGHT")]
+    if not all(numbers):
         return []
-    left, top, width, height = (parse_number(line.get(name, "0")) for name in ("HPOS", "VPOS", "WIDTH", "HEIGHT"))
-    right, bottom = left + width, top + height
-    return [(left, top), (right, top), (right, bottom), (left, bottom)]
+    left, top, width, height = map(parse_number, numbers)
+    return box_points(left, top, left + width, top + height)
 
 
 def _baseline_of_alto(line: "_Element") -> Points:
-    baseline = line.get("BASELINE", "")
-    if re.fullmatch(r"[\d.]+", baseline.strip()):  # until version 4 one height for the whole line
-        left, width, height = (parse_number(text) for text in (line.get("HPOS", "0"), line.get("WIDTH", "0"), baseline))
-        return [(left, height), (left + width, height)]
-    return parse_points(baseline)
+    baseline = line.get("BASELINE", "").strip()
+    if not re.fullmatch(r"[\d.]+", baseline):
+        return parse_points(baseline)
+    # Until version 4 one height for the whole line.
+    polygon = _polygon_of_alto(line)
+    if not polygon:
+        return []
+    left, _, right, _ = bounding_box(polygon)
+    height = parse_number(baseline)
+    return [(left, height), (right, height)]

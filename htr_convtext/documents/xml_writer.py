@@ -50,7 +50,7 @@ def to_xml(page: Page, kind: Literal["page", "alto"], min_confidence: float | No
         page = _with_unique_ids(page)
     root = parse_xml(page.source) if is_source else build(page)
     element = root.find(".//{*}Page")
-    scale = _scale_to(element, page)
+    scale = _scale_to(element, page) if is_source else list
     lines = {line.id: line for line in page.lines if line.score is not None or not is_source}
     filled = {line: lines[name] for line, name in line_ids(element).items() if name in lines}
     for line_element in filled:
@@ -126,10 +126,11 @@ def _empty(line: etree._Element) -> None:
 
 
 def _scale_to(element: etree._Element, page: Page) -> Callable[[Points], Points]:
-    """From the units of `page` to those of the file."""
+    """From the units of `page` to those of the file that it came from: by its `units`, or else by the sizes of both."""
     width = float(element.get("imageWidth") or element.get("WIDTH") or 0) or page.width
     height = float(element.get("imageHeight") or element.get("HEIGHT") or 0) or page.height
-    return lambda points: scale_points(points, width / page.width, height / page.height)
+    across, down = page.units or (width / page.width, height / page.height)
+    return lambda points: scale_points(points, across, down)
 
 
 def _outline(region: Region) -> Points:

@@ -128,6 +128,8 @@ class TranscriptionJob:
             self._fail(str(error))
             self._do_instead(output)
             return
+        for other in output.document.others:
+            self.hooks.message(f"{other} describes {output.document.image.name} too; {output.source} is read.")
         errors = self.counts.errors
         pages = self._read(output, layout, kept)
         try:
@@ -188,6 +190,8 @@ class TranscriptionJob:
         for line in page.lines:
             if line.error:
                 self._fail(f"{document.layout or name}, {line.id}: {line.error}")
+        for note in page.notes:
+            self.hooks.message(f"{document.layout or name}: {note}")
         if page.is_sideways:
             self.hooks.message(f"{name}: it seems to lie on its side; turn it and do it again.")
         self.counts.pages += 1

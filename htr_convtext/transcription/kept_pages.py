@@ -70,4 +70,5 @@ def page_from_dict(page: dict) -> Page:
     ]
     provenance = page["provenance"] and Provenance(**page["provenance"])
     expected = page["expected_cer"] and ExpectedCER(**page["expected_cer"])
-    return Page(**page | {"regions": regions, "provenance": provenance, "expected_cer": expected})
+    units = page["units"] and tuple(page["units"])
+    return Page(**page | {"regions": regions, "provenance": provenance, "expected_cer": expected, "units": units})

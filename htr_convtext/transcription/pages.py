@@ -9,6 +9,7 @@ from itertools import repeat
 from PIL import Image
 
 from htr_convtext.documents.geometry import LineCut, cut_line
+from htr_convtext.documents.ink import has_ink
 from htr_convtext.documents.layout import in_pixels, scaled
 from htr_convtext.documents.page import Page, PageLine, Word
 from htr_convtext.documents.page_images import PageImages
@@ -43,7 +44,8 @@ def transcribe(
         number: Which page of a file with several, from 1.
 
     Returns:
-        The page in pixels of the image. A line that cannot be cut out has an `error` and keeps the text it had.
+        The page in pixels of the image. A line that cannot be cut out has an `error`, and one where there is no ink is
+        not read (`without_ink`); both keep the text they had.
 
     Raises:
         InputError: names the file if it cannot be read.
@@ -76,10 +78,13 @@ def transcribe_image(
             try:
                 cut = cut_line(grey, line.polygon, line.baseline)
             except InputError as error:
-                lines[index] = replace(line, error=str(error))
-            else:
+                lines[index] = replace(line, error=line.error or str(error))
+                continue
+            if has_ink(cut.image):
                 cuts.append((index, replace(cut, image=EMPTY)))
                 yield cut.image
+            else:
+                lines[index] = replace(line, without_ink=True, score=None if line.text.strip() else 0.0)
 
     for reading in recognizer.read(images(), batch_size, pages=repeat(None)):  # all of this one
         index, cut = cuts.popleft()
@@ -101,6 +106,7 @@ def with_reading(line: PageLine, cut: LineCut, reading: LineReading) -> PageLine
         characters=list(reading.characters),
         error=None,
         confidence=reading.confidence,
+        without_ink=False,
     )
 
 

@@ -31,11 +31,13 @@ class ReadingSummary:
 
     Attributes:
         empty: Lines that were read as nothing.
+        without_ink: Lines in which there was nothing to read.
     """
 
     def __init__(self, calibration: Calibration | None):
         self.calibration = calibration
         self.empty = 0
+        self.without_ink = 0
         self._lines: list[LineConfidence] = []
         self._pages: list[Hashable] = []
         self._to_check: list[PageToCheck] = []
@@ -45,7 +47,8 @@ class ReadingSummary:
         Args:
             name: Tells it apart from all others.
         """
-        self.empty += sum(line.was_read_as_nothing for line in page.lines)
+        self.empty += sum(line.was_read_as_nothing and not line.without_ink for line in page.lines)
+        self.without_ink += sum(line.without_ink for line in page.lines)
         if page.expected_cer is None:
             return
         # Without the characters: there may be very many lines.
@@ -75,6 +78,9 @@ class ReadingSummary:
         said = []
         if self.empty:
             said.append(f"{self.empty} {'line' if self.empty == 1 else 'lines'} read as nothing.")
+        if self.without_ink:
+            lines = "line" if self.without_ink == 1 else "lines"
+            said.append(f"{self.without_ink} {lines} without ink, not read; the text that was there is kept.")
         expected = self.expected_cer
         if expected is not None:
             said.append(f"expected CER {cer_with_bounds(expected)}.")
