@@ -137,7 +137,7 @@ def test_recognize(lines):
     assert done.stdout.count('"text"') == 1
     assert done.stdout.count('"error"') == len(REASONS) + 1
     assert all(f"{lines / name}: {reason}." in done.stderr for name, reason in REASONS.items())
-    assert "7 of 8 could not be read" in done.stderr
+    assert "7 of 8 files could not be read" in done.stderr
 
 
 def test_documents(lines):

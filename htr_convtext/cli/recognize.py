@@ -127,5 +127,5 @@ def run(settings: argparse.Namespace) -> int:
             write(file, reading)
             progress.update()
     if failed:
-        print(f"{settings.prog}: {failed} of {len(files) + len(unreadable)} could not be read.", file=sys.stderr)
+        print(f"{settings.prog}: {failed} of {len(files) + len(unreadable)} files could not be read.", file=sys.stderr)
     return 1 if failed else 0
