@@ -17,7 +17,8 @@ ALLOWED = {
     **dict.fromkeys(MODELS, ()),
     "htr_convtext/documents": (
         "processing",
-        *(f"{LIBRARY}.{name}" for name in ("reading", "doubt", "errors", "xml_characters", "whole_files")),
+        *(f"{LIBRARY}.{name}" for name in ("reading", "doubt", "errors")),
+        *(f"{LIBRARY}.{name}" for name in ("xml_characters", "folder_files", "whole_files")),
     ),
     "htr_convtext/decoding": ("processing", f"{LIBRARY}.errors"),
     "htr_convtext": ("processing", *MODELS, LIBRARY),

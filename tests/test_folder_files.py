@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from htr_convtext.data import load_lines, prepare_lines
 from htr_convtext.data.synthetic.fonts import find_fonts
@@ -154,9 +153,9 @@ def test_data_sets(tmp_path, monkeypatch, caplog, kind):
     write_image_folder(source, "train", ["ab", "cd"])
     if kind == "pages":
         (source / "train" / "metadata.jsonl").unlink()
-        Image.new("L", (300, 80), 200).save(source / "train" / "a.png")
         for name in "ab":
-            (source / "train" / f"{name}.xml").write_text(PAGE)
+            draw_line("some words", height=80).resize((300, 80)).save(source / "train" / f"{name}.png")
+            (source / "train" / f"{name}.xml").write_text(PAGE.replace("a.png", f"{name}.png"))
     elif kind == "list":
         (source / "train" / "metadata.jsonl").unlink()
         names = sorted(file.name for file in (source / "train").iterdir())
