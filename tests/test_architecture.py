@@ -17,7 +17,7 @@ ALLOWED = {
     **dict.fromkeys(MODELS, ()),
     "htr_convtext/documents": (
         "processing",
-        *(f"{LIBRARY}.{name}" for name in ("reading", "doubt", "errors")),
+        *(f"{LIBRARY}.{name}" for name in ("__version__", "reading", "doubt", "errors")),
         *(f"{LIBRARY}.{name}" for name in ("xml_characters", "folder_files", "whole_files")),
     ),
     "htr_convtext/decoding": ("processing", f"{LIBRARY}.errors"),

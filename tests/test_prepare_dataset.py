@@ -33,7 +33,7 @@ def source(tmp_path):
         b1=high, b2=draw_line("same"), b3=draw_line("same"),
     )  # fmt: skip
     write_table(folder, "val", {"c1": "the same, again", "c2": "high line", "c3": "broken"}, c1=draw_line("same"))
-    draw_line("iiii").crop((0, 0, 8, 40)).save(folder / "c2.png")
+    draw_line("iiii").crop((10, 0, 18, 40)).save(folder / "c2.png")
     (folder / "c3.png").write_bytes(b"no image")
     with (folder / "train.tsv").open("a") as handle:
         handle.write("gone.png\tgone\td\n")
