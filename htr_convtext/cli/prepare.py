@@ -11,9 +11,9 @@ A source is a Hub id; Parquet; an image folder with metadata.jsonl or .csv; a .l
 table of image name, tab and text; an LMDB store of the scene-text layout; PAGE-XML or ALTO files with their page
 images; IAM words; or Imgur5K. The splits are named by its files or folders. Texts are taken as they are written.
 Characters that PAGE-XML and ALTO cannot hold are dropped and counted. Lines without text or ink and unreadable images
-are left out, and every one of them is named in report.json. What cannot be opened there (no permission, a link that leads
-nowhere, a pipe) is reported likewise, the rest is prepared, and the exit code is 1. The same image in two splits is
-reported and stays, unless --drop-duplicates.
+are left out, and every one of them is named in report.json. What cannot be opened there (no permission, a link that
+leads nowhere, a pipe) is reported likewise, the rest is prepared, and the exit code is 1. The same image in two splits
+is reported and stays, unless --drop-duplicates.
 
 Words: --words takes those that PAGE-XML (Word) or ALTO (String) marks, in place of the lines. The other two sources are
 words with or without it:
