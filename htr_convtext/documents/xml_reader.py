@@ -252,6 +252,8 @@ def _or_around_words(
 
 def _text_of_alto(line: "_Element") -> str:
     """Strings and hyphens, apart where there is an `SP`; a line without any `SP` has a space between its strings."""
+    if _local_name(line) == "String":  # a word
+        return line.get("CONTENT", "")
     between = "" if line.find("{*}SP") is not None else " "
     text = ""
     for part in line.iterfind("{*}*"):
