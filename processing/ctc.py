@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import pairwise
 
 import numpy as np
 
@@ -53,14 +53,13 @@ def collapse(path: Iterable[int]) -> tuple[tuple[int, ...], tuple[tuple[int, int
 
     Negative classes, the padding of labels, go too.
     """
-    ids, spans, position = [], [], 0
-    for index, run in groupby(int(index) for index in path):
-        end = position + len(list(run))
-        if index > 0:
-            ids.append(index)
-            spans.append((position, end))
-        position = end
-    return tuple(ids), tuple(spans)
+    classes = np.fromiter(path, dtype=np.int64)
+    if not len(classes):
+        return (), ()
+    starts = np.append(0, np.flatnonzero(np.diff(classes)) + 1)
+    ends = np.append(starts[1:], len(classes))
+    shown = classes[starts] > 0
+    return tuple(classes[starts][shown].tolist()), tuple(zip(starts[shown].tolist(), ends[shown].tolist(), strict=True))
 
 
 def decode_greedily(probabilities: np.ndarray) -> list[Hypothesis]:
