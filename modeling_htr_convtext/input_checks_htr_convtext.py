@@ -1,4 +1,8 @@
-"""Clear errors for inputs that would fail far from where they come from, or give nonsense."""
+"""
+Clear errors for inputs that would fail far from where they come from, or give nonsense.
+
+Each family has its copy, which travels with its models.
+"""
 
 import torch
 

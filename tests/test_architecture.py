@@ -88,3 +88,12 @@ def test_it_sees_what_it_looks_for():
     assert "processing.errors" in imported_modules(ROOT / "htr_convtext" / "errors.py")
     assert "htr_convtext.cli.main" in imported_modules(ROOT / "htr_convtext" / "cli" / "__init__.py")
     assert "htr_convtext.errors" in imported_modules(ROOT / "htr_convtext" / "loading.py")
+
+
+def test_copies_that_travel_with_each_family_are_the_same():
+    files = {folder: ROOT / folder / f"input_checks_{folder.removeprefix('modeling_')}.py" for folder in MODELS}
+    texts = {folder: file.read_text(encoding="utf-8") for folder, file in files.items()}
+    assert texts["modeling_htr_vt"] == texts["modeling_htr_convtext"]
+    # Of images of one size there is no mask: what checks the labels is the same.
+    labels = {text[text.index("def check_labels") :] for text in texts.values()}
+    assert len(labels) == 1

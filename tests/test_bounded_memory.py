@@ -1,6 +1,7 @@
 """Programs in bounded memory, whatever they are given."""
 
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -14,7 +15,6 @@ from htr_convtext.documents.page import Page, PageLine, Region
 from tests.helpers import ROOT, draw_line
 
 
-resource = pytest.importorskip("resource", reason="Windows knows no such limits")
 MB = 1_000_000
 LIMIT = 2000  # half of it is taken by PyTorch, transformers and the bundled model
 

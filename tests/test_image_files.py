@@ -91,7 +91,6 @@ def test_no_program_is_started_for_an_image(tmp_path, monkeypatch, pipe):
             opening()
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes on Windows")
 def test_pipes_are_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     for opening in (open_image, PageImages):
